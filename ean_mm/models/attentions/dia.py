@@ -1,0 +1,65 @@
+"""Dense-and-implicit attention (arXiv 1905.10671): one recurrent unit for all blocks of a stage."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ...registry import MODELS
+from .base import AttentionModule, require_at_least
+
+Carry = tuple[Tensor, Tensor]
+
+
+@MODELS.register_module()
+class DIA(AttentionModule):
+    """DIA-LSTM: a light LSTM reads the pooled branch of each block in turn, and its output gates the channels.
+
+    ``i, f, g, o = split(M_x(mean_hw(x)) + M_h(h))``; ``c' = sigmoid(f) * c + sigmoid(i) * tanh(g)``;
+    ``h' = sigmoid(o) * sigmoid(c')``; ``y = x * h'``. Each M is Linear(C, C // r) - ReLU - Linear(C // r, 4C), and h and c
+    start at zero: they are handed from call to call by ``step`` and never kept here.
+    Source: Huang et al., arXiv:1905.10671, unit and gate order; the outer sigmoid(c') replaces an LSTM's tanh there too.
+
+    Args:
+        in_channels: C, the width of the residual branch at this stage.
+        reduction: r, 1 <= r <= C (4 in the authors' CIFAR code, 20 in the ImageNet code of arXiv:2011.14058).
+        init_cfg: an mmengine initialisation config.
+
+    Shape: x, y: (N, C, H, W) with H, W >= 1; h, c: (N, C).
+    Cost: 10*C*(C // r) MACs per image and call; 2*(5*C*(C // r) + C // r + 4*C) parameters.
+    Raises: ValueError if r is below 1 or above C.
+
+    >>> unit = DIA(in_channels=8)
+    >>> y, carry = unit.step(torch.ones(2, 8, 5, 5), None)
+    >>> y, carry = unit.step(y, carry)
+    """
+
+    def __init__(self, in_channels: int, reduction: int = 4, init_cfg: dict | None = None):
+        super().__init__(in_channels, init_cfg)
+        require_at_least('reduction', reduction, 1)
+        if reduction > in_channels:
+            raise ValueError(
+                f'`reduction` must be at most the {in_channels} channels of the stage, but got {reduction!r}.'
+            )
+        self.hidden_channels = in_channels // reduction
+        self.from_input = self._build_map()
+        self.from_state = self._build_map()
+
+    def _build_map(self) -> nn.Sequential:
+        channels, hidden = self.in_channels, self.hidden_channels
+        return nn.Sequential(
+            nn.Linear(channels, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, 4 * channels)
+        )
+
+    def step(self, x: Tensor, carry: Carry | None) -> tuple[Tensor, Carry]:
+        """Gate ``x`` and advance the state; ``carry=None`` starts from zeros."""
+        pooled = x.mean((2, 3))
+        hidden, cell = carry or (torch.zeros_like(pooled), torch.zeros_like(pooled))
+        gates = self.from_input(pooled) + self.from_state(hidden)
+        in_gate, forget_gate, candidate, out_gate = gates.chunk(4, dim=1)
+        cell = forget_gate.sigmoid() * cell + in_gate.sigmoid() * candidate.tanh()
+        hidden = out_gate.sigmoid() * cell.sigmoid()
+        return x * hidden[:, :, None, None], (hidden, cell)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.step(x, None)[0]

@@ -1,0 +1,50 @@
+"""Squeeze-and-excitation (arXiv 1709.01507)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ...registry import MODELS
+from .base import AttentionModule, require_at_least
+
+
+@MODELS.register_module()
+class SE(AttentionModule):
+    """Squeeze-and-excitation: rescale each channel by a gate read from its global mean.
+
+    ``y = x * sigmoid(W2 @ relu(W1 @ mean_hw(x) + b1) + b2)``; W1: (h, C), W2: (C, h), h = max(C // r, min_channels).
+    Source: Hu et al., arXiv:1709.01507; biases as in arXiv:2011.14058.
+
+    Args:
+        in_channels: C, the width of the residual branch at this stage.
+        reduction: r >= 1, how much narrower the bottleneck is than C.
+        min_channels: least width of the bottleneck.
+        init_cfg: an mmengine initialisation config.
+
+    Shape: x, y: (N, C, H, W) with H, W >= 1.
+    Cost: 2*C*h MACs per image and call; 2*C*h + h + C parameters.
+    Raises: ValueError if an argument is below 1.
+
+    >>> SE(in_channels=8)(torch.ones(2, 8, 5, 5)).shape
+    torch.Size([2, 8, 5, 5])
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        reduction: int = 16,
+        min_channels: int = 1,
+        init_cfg: dict | None = None,
+    ):
+        super().__init__(in_channels, init_cfg)
+        require_at_least('reduction', reduction, 1)
+        require_at_least('min_channels', min_channels, 1)
+        self.hidden_channels = max(in_channels // reduction, min_channels)
+        self.squeeze = nn.Linear(in_channels, self.hidden_channels)
+        self.excite = nn.Linear(self.hidden_channels, in_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = torch.relu(self.squeeze(x.mean((2, 3))))
+        gate = torch.sigmoid(self.excite(hidden))
+        return x * gate[:, :, None, None]

@@ -1,0 +1,16 @@
+"""Values that the whole project shares; no torch in here."""
+
+from .durable import DamagedFileError, seal, unseal, write_atomically
+from .scheme import ConnectionScheme
+from .ticket import BackboneFingerprint, Ticket, TicketError
+
+__all__ = [
+    'BackboneFingerprint',
+    'ConnectionScheme',
+    'DamagedFileError',
+    'Ticket',
+    'TicketError',
+    'seal',
+    'unseal',
+    'write_atomically',
+]
