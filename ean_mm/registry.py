@@ -1,7 +1,7 @@
 """Registries of scope ``ean_mm``.
 
-mmengine imports this file by itself when a config names a type as ``ean_mm.<Type>``, and hides any exception raised in here:
-it must import nothing but mmengine. The modules named by ``locations`` load on the first look-up.
+mmengine imports this file by itself when a config names a type as ``ean_mm.<Type>``, and hides any exception raised in
+here: it must import nothing but mmengine. The modules named by ``locations`` load on the first look-up.
 """
 
 import difflib
@@ -47,6 +47,9 @@ def build_from(registry: Registry, cfg: dict, argument: str, **extra):
             f'`{argument}` must name a registered {registry.name}, but got {name!r}; '
             f'{_closest_names(registry, name)}'
         )
+    if registry.parent is None:  # other packages' default scopes have no branch in a registry of our own
+        arguments = {key: value for key, value in cfg.items() if key != 'type'}
+        return registry.get(name)(**{**arguments, **extra})
     return registry.build({**cfg, **extra})
 
 

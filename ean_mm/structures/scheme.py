@@ -28,6 +28,8 @@ class ConnectionScheme:
 
     Raises: ValueError if a stage is empty or holds anything but booleans.
 
+    >>> ConnectionScheme.from_codes((5, 6), (3, 4))
+    ConnectionScheme.from_string('101 0110')
     >>> scheme = ConnectionScheme.parse('100 1011 010011 011', (3, 4, 6, 3))
     >>> scheme.codes, scheme.num_connected, scheme.sparsity
     ((4, 11, 19, 3), 9, 0.4375)
@@ -155,6 +157,9 @@ class ConnectionScheme:
 
     def __str__(self) -> str:
         return ' '.join(''.join('01'[bit] for bit in stage) for stage in self.stages)
+
+    def __repr__(self) -> str:
+        return f"ConnectionScheme.from_string('{self}')"
 
     @property
     def mask(self) -> np.ndarray:

@@ -1,0 +1,104 @@
+# `make demo` and `make test` set everything up by themselves; `make help` lists the rest.
+# Each virtual environment is built once: a stamp file per requirement set remembers what is installed,
+# and only a change of the files that set is made of installs it again.
+
+PYTHON         ?= python3
+VENV           ?= .venv
+VENV_OPENMMLAB ?= .venv-openmmlab
+# One test process per core, one thread each: two busy processes beat one process with two threads,
+# because most tests are small. `make test WORKERS=8` on a bigger machine.
+WORKERS        ?= 2
+PYTEST_ARGS    ?=
+# torch and torchvision have to come from the same place: a CPU-only torch beside a CUDA torchvision
+# does not import.
+TORCH          ?= torch torchvision
+
+PIP_FLAGS   = --constraint requirements/constraints.txt
+TEST        = -m pytest --numprocesses $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+ONE_THREAD  = OMP_NUM_THREADS=1
+
+# The demo: search, then retrain the ticket by the config which the search has written.
+DEMO_CONFIG  = configs/ean/resnet20_se_digits.py
+DEMO_RETRAIN = work_dirs/resnet20_se_digits/retrain.py
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.SECONDARY:
+.PHONY: help demo demo-compare test test-slow test-openmmlab lint venv clean clean-venv
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
+
+demo: $(VENV)/.stamp-project  ## search where to plug attention (handwritten digits, no download), retrain the ticket
+	$(VENV)/bin/python tools/search.py $(DEMO_CONFIG)
+	$(VENV)/bin/python tools/train.py $(DEMO_RETRAIN)
+
+demo-compare: $(VENV)/.stamp-project  ## retrain no attention, attention everywhere and the ticket, side by side
+	$(VENV)/bin/python tools/search.py $(DEMO_CONFIG)
+	$(VENV)/bin/python tools/compare.py $(DEMO_CONFIG)
+
+test: $(VENV)/.stamp-project  ## run the test suite
+	@$(ONE_THREAD) $(VENV)/bin/python $(TEST)
+
+test-slow: $(VENV)/.stamp-project  ## run the long tests
+	@$(ONE_THREAD) $(VENV)/bin/python $(TEST) -m 'slow and not gpu'
+
+test-openmmlab: $(VENV_OPENMMLAB)/.stamp-project  ## run the test suite on upstream mmengine, mmcv-lite and mmpretrain
+	@$(ONE_THREAD) $(VENV_OPENMMLAB)/bin/python $(TEST)
+
+lint: $(VENV)/.stamp-project  ## ruff and mypy
+	$(VENV)/bin/python -m ruff check .
+	$(VENV)/bin/python -m ruff format --check .
+	$(VENV)/bin/python -m mypy
+
+venv: $(VENV)/.stamp-project  ## only create the virtual environment
+
+clean:  ## remove caches and build outputs; results and virtual environments stay
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find ean_mm tests tools configs -name __pycache__ -type d -prune -exec rm -rf {} +
+
+clean-venv:  ## remove the virtual environments
+	rm -rf $(VENV) $(VENV_OPENMMLAB)
+
+# -- virtual environments --------------------------------------------------------------------------
+
+%/.stamp-venv:
+	@command -v $(PYTHON) >/dev/null 2>&1 || { \
+	  echo '`PYTHON` must name a Python interpreter, but got "$(PYTHON)"; try `make PYTHON=python3.12 ...`.' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	  echo "\`PYTHON\` must be Python 3.10 or newer, but got \"$(PYTHON)\", which is" \
+	    "$$($(PYTHON) -c 'import sys; print(sys.version.split()[0])'); try \`make PYTHON=python3.12 ...\`." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo '`PYTHON` must be able to create virtual environments, but "$(PYTHON)" lacks venv or ensurepip;' \
+	    'install them (Debian, Ubuntu: the package python3-venv) or name another interpreter with PYTHON=.' >&2; exit 1; }
+	$(PYTHON) -m venv $*
+	@$*/bin/python -m pip install --quiet 'pip>=23'
+	@touch $@
+
+# First torch, from one place, so that nothing below brings in another build.
+%/.stamp-torch: requirements/constraints.txt | %/.stamp-venv
+	@echo '$*: torch and torchvision (about 5 GB on Linux, once)'
+	$*/bin/python -m pip install $(PIP_FLAGS) $(TORCH)
+	@touch $@
+
+$(VENV)/.stamp-family: requirements/onedl.txt requirements/seg.txt $(VENV)/.stamp-torch
+	$(VENV)/bin/python -m pip install --quiet $(PIP_FLAGS) -r requirements/onedl.txt -r requirements/seg.txt
+	@touch $@
+
+$(VENV_OPENMMLAB)/.stamp-family: requirements/openmmlab.txt $(VENV_OPENMMLAB)/.stamp-torch
+	$(VENV_OPENMMLAB)/bin/python -m pip install --quiet $(PIP_FLAGS) -r requirements/openmmlab.txt
+	@touch $@
+
+# mmcv asks for opencv-python, which needs the system's X11 and OpenGL libraries; where they are missing (containers),
+# the headless build of the same version takes its place.
+%/.stamp-opencv: %/.stamp-family
+	@$*/bin/python -c 'import cv2' 2>/dev/null || { \
+	  echo '$*: opencv-python needs system libraries which are missing here; its headless build takes its place' && \
+	  $*/bin/python -m pip uninstall --quiet --yes opencv-python && \
+	  $*/bin/python -m pip install --quiet --no-deps --force-reinstall $(PIP_FLAGS) opencv-python-headless && \
+	  $*/bin/python -c 'import cv2'; }
+	@touch $@
+
+%/.stamp-project: setup.py pyproject.toml requirements/runtime.txt requirements/tests.txt %/.stamp-opencv
+	$*/bin/python -m pip install --quiet $(PIP_FLAGS) -r requirements/tests.txt --editable .
+	@touch $@

@@ -1,0 +1,31 @@
+"""Data: the small embedded task made of real scans, and the hold-out of any training set."""
+
+from .cued_digits import CuedDigits, draw_scene
+from .digit_scans import DigitScans, load_digit_scans
+from .epoch_slices import EpochSlices
+from .generated_images import FirstImages, GeneratedImages, loads_files
+from .hold_out import hold_out
+from .missing_data import (
+    MissingDataError,
+    explain_missing_data,
+    find_missing_data,
+    require_data,
+)
+from .pixel_noise import PixelNoise
+
+__all__ = [
+    'CuedDigits',
+    'DigitScans',
+    'EpochSlices',
+    'FirstImages',
+    'GeneratedImages',
+    'MissingDataError',
+    'PixelNoise',
+    'draw_scene',
+    'explain_missing_data',
+    'find_missing_data',
+    'hold_out',
+    'load_digit_scans',
+    'loads_files',
+    'require_data',
+]

@@ -1,0 +1,70 @@
+"""The config that trains the ticket from scratch, ready to run."""
+
+from __future__ import annotations
+
+import pprint
+from pathlib import Path
+
+from mmengine.config import Config
+
+from ..structures import write_atomically
+
+RETRAIN_FILE = 'retrain.py'
+_SEARCH_HOOKS = ('SupernetHook', 'SearchHook')
+
+
+def write_retrain_config(cfg: Config, recipe: str | None, directory: Path) -> Path:
+    """Write ``retrain.py`` beside ``ticket.json``: the searched model with the ticket, trained by a recipe.
+
+    The file is complete: it inherits from nothing and finds the ticket by its own place, so the folder can be moved.
+
+    Args:
+        cfg: config of the search; its model is retrained, and its test set becomes the validation set.
+        recipe: config whose data, optimiser and schedule are used; None uses those of ``cfg``.
+        directory: where the ticket is.
+    """
+    if recipe is None:
+        fields = cfg.to_dict()
+        fields['val_dataloader'] = fields.get('test_dataloader')
+        fields['val_evaluator'] = fields.get('test_evaluator')
+        fields['val_cfg'] = fields.get('test_cfg')
+        hooks = fields.get('custom_hooks') or []
+        fields['custom_hooks'] = [hook for hook in hooks if not _is_search_hook(hook)]
+    else:
+        fields = Config.fromfile(recipe).to_dict()
+    model = cfg.to_dict()['model']
+    backbone = next(part for part in _parts(model) if _type_name(part) == 'EANBackbone')
+    backbone.pop('scheme', None)
+    backbone['ticket'] = '@TICKET@'
+    fields['model'] = model
+    for name in ('work_dir', 'resume', 'load_from', 'launcher', 'filename'):
+        fields.pop(name, None)
+    path = directory / RETRAIN_FILE
+    write_atomically(path, _to_text(fields).encode())
+    return path
+
+
+def _to_text(fields: dict) -> str:
+    lines = ['"""Train the ticket beside this file from scratch. Written at the end of a search."""\n']
+    for name, value in fields.items():
+        lines.append(f'{name} = {pprint.pformat(value, width=100, sort_dicts=False)}')
+    return '\n'.join(lines).replace("'@TICKET@'", "'{{ fileDirname }}/ticket.json'") + '\n'
+
+
+def _is_search_hook(hook: dict) -> bool:
+    return _type_name(hook) in _SEARCH_HOOKS
+
+
+def _type_name(part: dict) -> str:
+    return str(part.get('type', '')).rpartition('.')[2]
+
+
+def _parts(node: object):
+    """Every dict inside ``node``, itself included."""
+    if isinstance(node, dict):
+        yield node
+        for value in node.values():
+            yield from _parts(value)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            yield from _parts(value)

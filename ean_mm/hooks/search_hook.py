@@ -1,0 +1,265 @@
+"""Search where to plug attention, on the supernet that training leaves behind."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from mmengine.dist import barrier
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from ..analysis import measure_cost
+from ..evaluation import (
+    CalibrationImages,
+    Supernet,
+    SupernetScorer,
+    find_pipeline,
+    load_supernet,
+    restore_supernet,
+    with_pipeline,
+)
+from ..registry import HOOKS, STRATEGIES, build_from
+from ..search import Evaluation, Reward, SearchLoop, SearchRecord, StepReport
+from ..structures import Ticket
+from ..visualization import SearchProgress
+from .identity import require_same_training, search_identity, training_identity
+from .search_outcome import Outcome
+from .supernet_hook import SUPERNET_FILE
+from .ticket_facts import TicketMaker
+from .wrapped_backbone import find_backbone, unwrap
+
+
+@HOOKS.register_module()
+class SearchHook(Hook):
+    """Score proposals of a strategy on the frozen supernet, and leave a ticket.
+
+    The reward images are the config's ``val_dataloader``, measured by ``val_evaluator``; ``test_dataloader`` is never read.
+    Each scheme is scored once, with batch-norm statistics of its own: recalibrated on training images under the transforms
+    of the reward images, and put back afterwards.
+    Source: arXiv:2011.14058, section 4. Differs: recalibration (the published search scores with the statistics that the
+    supernet gathered under all schemes; ``num_calibration_images=0`` does so too), no scheme is scored twice.
+
+    Runs: checks before training; searches after training, or at once where a supernet is already there.
+    Reads: the model's EANBackbone, ``runner.val_loop``, ``supernet.pth``.
+    Writes: in the work directory ``search.jsonl``, ``timing.jsonl``, ``ticket.json``, ``state.pt``; at the end
+        ``results.json``, ``search.png`` and ``retrain.py``; scalars to the visualizer.
+    Resume: by itself from ``state.pt``; a state of another search is refused.
+    Ranks: all score together and compute the same proposals; rank 0 writes.
+
+    Args:
+        strategy: config of a registered strategy.
+        reward: arguments of ``ean_mm.search.Reward``.
+        num_calibration_images: training images for recalibration; 0 scores with the supernet's own statistics.
+        calibration_batch_size: images per batch of them.
+        max_schemes: so many distinct schemes are scored at most, controls included; None sets no limit.
+        min_connected: smaller schemes do not become the ticket.
+        max_failures: so many scores in a row that are no number stop the search.
+        seed: of the strategy and of the choice of calibration images.
+        supernet: path of trained weights; training is skipped.
+        trust_checkpoint: let reading ``supernet`` run code, as a full mmengine checkpoint needs.
+        restart: move the files of an earlier search aside first.
+        retrain_config: config with the recipe for the ticket; None takes this config's own.
+
+    Raises:
+        ValueError: if an argument is wrong, the evaluator lacks the metric, or the work directory holds another search.
+    """
+
+    priority = 'LOWEST'
+
+    def __init__(
+        self,
+        strategy: dict,
+        reward: dict,
+        num_calibration_images: int = 1000,
+        calibration_batch_size: int = 250,
+        max_schemes: int | None = None,
+        min_connected: int = 0,
+        max_failures: int = 5,
+        seed: int = 0,
+        supernet: str | None = None,
+        trust_checkpoint: bool = False,
+        restart: bool = False,
+        retrain_config: str | None = None,
+    ):
+        self.strategy_cfg = dict(strategy)
+        self.reward = Reward(**reward)
+        self.num_calibration_images = num_calibration_images
+        self.calibration_batch_size = calibration_batch_size
+        self.max_schemes = max_schemes
+        self.min_connected = min_connected
+        self.max_failures = max_failures
+        self.seed = seed
+        self.supernet = supernet
+        self.trust_checkpoint = trust_checkpoint
+        self.restart = restart
+        self.retrain_config = retrain_config
+
+    # -- before training: everything that can be wrong -----------------------------------------------------------------
+
+    def before_run(self, runner: Runner) -> None:
+        directory = Path(runner.work_dir)
+        identity = search_identity(runner.cfg, self._settings())
+        self.record = SearchRecord(directory, identity, is_writer=runner.rank == 0).open()
+        if self.restart:
+            moved = self.record.restart(*_training_files(directory))
+            runner.logger.info(f'Files of the earlier search moved to {moved}' if moved else 'Nothing to move')
+        barrier()
+
+    def before_train(self, runner: Runner) -> None:
+        self.model = unwrap(runner.model)
+        self.backbone = find_backbone(self.model)
+        self.backbone.set_scheme('all')
+        self.calibration = self._build_calibration(runner)
+        self.scorer = self._build_scorer(runner)
+        self.loop = self._build_loop()
+        self.scorer.rehearse()
+        self._supernet = self._find_supernet(runner)
+        self.loop.load()
+        barrier()
+        if self._supernet is not None:
+            runner.logger.info('The supernet is trained already: searching at once')
+            runner.train_loop.stop_training = True
+
+    def _settings(self) -> dict:
+        """Every argument that changes a number in the log."""
+        return dict(
+            strategy=self.strategy_cfg,
+            reward=asdict(self.reward),
+            num_calibration_images=self.num_calibration_images,
+            calibration_batch_size=self.calibration_batch_size,
+            max_schemes=self.max_schemes,
+            min_connected=self.min_connected,
+            seed=self.seed,
+        )
+
+    def _build_calibration(self, runner: Runner) -> CalibrationImages | None:
+        if not self.num_calibration_images:
+            return None
+        pipeline = find_pipeline(_reward_loader(runner)['dataset'])
+        return CalibrationImages(
+            dataset=with_pipeline(runner.cfg.train_dataloader['dataset'], pipeline),
+            num_images=self.num_calibration_images,
+            batch_size=self.calibration_batch_size,
+            seed=self.seed,
+            collate=runner.val_dataloader.collate_fn,
+        )
+
+    def _build_scorer(self, runner: Runner) -> SupernetScorer:
+        _reward_loader(runner)
+        return SupernetScorer(
+            self.model,
+            self.backbone,
+            runner.val_dataloader,
+            runner.val_evaluator,
+            self.reward.metric,
+            self.calibration or (),
+        )
+
+    def _build_loop(self) -> SearchLoop:
+        strategy = build_from(
+            STRATEGIES,
+            self.strategy_cfg,
+            'strategy',
+            num_connections=self.backbone.num_connections,
+            seed=self.seed,
+        )
+        return SearchLoop(
+            strategy,
+            self.scorer,
+            self.reward,
+            self.record,
+            self.backbone.blocks_per_stage,
+            self._make_ticket,
+            max_schemes=self.max_schemes,
+            min_connected=self.min_connected,
+            max_failures=self.max_failures,
+        )
+
+    def _find_supernet(self, runner: Runner) -> Supernet | None:
+        """The supernet to search, and its digest among what the record must agree with; None before it is trained."""
+        path = Path(self.supernet or self.record.directory / SUPERNET_FILE)
+        if not self.supernet and not path.exists():
+            return None
+        supernet = load_supernet(path, self.trust_checkpoint)
+        if not self.supernet:
+            require_same_training(supernet.identity, training_identity(runner.cfg), path)
+        self.record.identity['supernet weights'] = supernet.sha256
+        return supernet
+
+    # -- after training: the search ------------------------------------------------------------------------------------
+
+    def after_train(self, runner: Runner) -> None:
+        barrier()  # rank 0 has written the supernet
+        if self._supernet is None:
+            self._supernet = self._find_supernet(runner)
+            if self._supernet is None:
+                raise ValueError(
+                    '`custom_hooks` must hold an ean_mm.SupernetHook for the search, but got none; '
+                    'add one, or name trained weights with --supernet.'
+                )
+            self.loop.load()
+            barrier()
+        restore_supernet(self.model, self._supernet)
+        self.model.eval()
+        one_image = runner.val_dataloader.collate_fn([runner.val_dataloader.dataset[0]])
+        self.costs = measure_cost(self.model, self.backbone, lambda: self.scorer.run(one_image))
+        with SearchProgress(self.loop.num_steps, is_visible=self.record.is_writer) as progress:
+            self.loop.on_step = lambda report: self._show(runner, progress, report)
+            result = self.loop.run()
+        if self.record.is_writer:
+            outcome = Outcome(result, self.costs, self.reward.metric, self.record.directory)
+            outcome.measure_latency(self.backbone, lambda: self.scorer.run(one_image))
+            runner.logger.info(outcome.write(runner.cfg, self.retrain_config, [e for e in self.loop._board.evaluations if e.metric is not None]))
+        barrier()
+
+    def after_run(self, runner: Runner) -> None:
+        self.record.close()
+
+    def _make_ticket(self, best: Evaluation) -> Ticket:
+        make = TicketMaker(
+            self.backbone, self.costs, self.reward.metric, self.seed, self._supernet.sha256
+        )
+        return make(best)
+
+    def _show(self, runner: Runner, progress: SearchProgress, report: StepReport) -> None:
+        progress.show(round(report.progress * report.num_steps), _describe(report))
+        scalars = {
+            'search/best_reward': report.best.reward if report.best else None,
+            'search/mean_reward': report.mean_reward,
+            'search/mean_sparsity': report.mean_sparsity,
+            'search/num_distinct': report.num_distinct,
+            **{f'search/{name}': value for name, value in report.summary.items()},
+        }
+        known = {name: value for name, value in scalars.items() if value is not None}
+        step = 0 if report.step is None else report.step + 1
+        runner.visualizer.add_scalars(known, step=step)
+
+
+def _describe(report: StepReport) -> str:
+    facts = [f'{report.num_distinct} schemes']
+    if report.best is not None:
+        facts.insert(0, f'best {report.best.reward:.2f} with {report.best.scheme}')
+    if report.mean_reward is not None:
+        facts.append(f'mean reward {report.mean_reward:.2f}')
+    facts.append(f'sparsity {report.mean_sparsity:.2f}')
+    if 'entropy' in report.summary:
+        facts.append(f'entropy {report.summary["entropy"]:.2f}')
+    if report.num_failures:
+        facts.append(f'{report.num_failures} failed')
+    return ', '.join(facts)
+
+
+def _reward_loader(runner: Runner) -> dict:
+    if runner.val_loop is None:
+        raise ValueError(
+            '`val_dataloader` must hold the reward images of the search, but got None; '
+            'hold them out of the training set with ean_mm.HoldOut.'
+        )
+    return runner.cfg.val_dataloader
+
+
+def _training_files(directory: Path) -> list[str]:
+    """What supernet training leaves in the work directory, which a restart moves aside with the search."""
+    patterns = (SUPERNET_FILE, 'epoch_*.pth', 'iter_*.pth', 'last_checkpoint')
+    return sorted(path.name for pattern in patterns for path in directory.glob(pattern))

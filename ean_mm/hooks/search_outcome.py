@@ -1,0 +1,129 @@
+"""What a search leaves when it ends: a table, a picture, a config, and the next command."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+
+from ..analysis import CostTable, measure_latency
+from ..models import EANBackbone
+from ..search import Evaluation, SearchResult
+from ..structures import ConnectionScheme, write_atomically
+from ..visualization import ResultRow, ScoredScheme, draw_search, format_results
+from .retrain_config import write_retrain_config
+
+RESULTS_FILE = 'results.json'
+FIGURE_FILE = 'search.png'
+TITLE = 'Scores of the shared supernet on the reward images (not of networks trained alone)'
+
+
+class Outcome:
+    """The end of a search.
+
+    Args:
+        result: what the search found.
+        costs: of the whole network.
+        metric: name of the metric.
+        directory: where files go.
+    """
+
+    def __init__(self, result: SearchResult, costs: CostTable, metric: str, directory: Path):
+        self.result = result
+        self.costs = costs
+        self.metric = metric
+        self.directory = directory
+        self.latency_ms: dict[ConnectionScheme, float] = {}
+
+    def measure_latency(self, backbone: EANBackbone, run: Callable[[], object]) -> None:
+        """Measure none, all and the ticket side by side on one image; the ticket stays set."""
+        schemes = [evaluation.scheme for _, evaluation in self._named()]
+        device = next(backbone.parameters()).device
+
+        def run_under(scheme: ConnectionScheme) -> None:
+            backbone.set_scheme(scheme)
+            run()
+
+        self.latency_ms = measure_latency(run_under, list(dict.fromkeys(schemes)), device)
+        if schemes:
+            backbone.set_scheme(schemes[-1])
+
+    def write(self, cfg: Config, recipe: str | None, scored: Sequence[Evaluation]) -> str:
+        """Write results, figure and retrain config; return the text that ends the search."""
+        rows = self.rows()
+        facts = dict(
+            metric=self.metric,
+            scores='supernet',
+            rows=[row.to_dict() for row in rows],
+            num_distinct=self.result.num_distinct,
+            num_failures=self.result.num_failures,
+            latency='one image, median of 20 interleaved runs',
+            device=_describe_device(),
+        )
+        content = json.dumps(facts, indent=2, allow_nan=False) + '\n'
+        write_atomically(self.directory / RESULTS_FILE, content.encode())
+        self._draw(scored)
+        table = format_results(rows, self.metric, TITLE)
+        return '\n'.join(['', table, *self._last_lines(cfg, recipe)])
+
+    def rows(self) -> list[ResultRow]:
+        """none, all and the ticket, then the runners-up."""
+        named = self._named()
+        taken = {evaluation.scheme for _, evaluation in named}
+        others = [evaluation for evaluation in self.result.top if evaluation.scheme not in taken]
+        named += [(f'next {i}', evaluation) for i, evaluation in enumerate(others, 1)]
+        return [self._row(name, evaluation) for name, evaluation in named]
+
+    def _named(self) -> list[tuple[str, Evaluation]]:
+        pairs = [('none', self.result.none), ('all', self.result.all), ('ticket', self.result.best)]
+        return [(name, e) for name, e in pairs if e is not None and e.metric is not None]
+
+    def _row(self, name: str, evaluation: Evaluation) -> ResultRow:
+        cost = self.costs.cost(evaluation.scheme)
+        return ResultRow(
+            name=name,
+            scheme=str(evaluation.scheme),
+            metric=evaluation.metric,
+            reward=evaluation.reward,
+            num_connected=evaluation.scheme.num_connected,
+            params=cost.params,
+            macs=cost.macs,
+            latency_ms=self.latency_ms.get(evaluation.scheme),
+        )
+
+    def _draw(self, scored: Sequence[Evaluation]) -> None:
+        if not scored:
+            return
+        best = self.result.best
+        figure = draw_search(
+            [ScoredScheme(e.scheme.mask, e.metric, e.reward) for e in scored],
+            scored[0].scheme.blocks_per_stage,
+            None if best is None else best.scheme.mask,
+            self.metric,
+        )
+        figure.savefig(self.directory / FIGURE_FILE, dpi=110)
+
+    def _last_lines(self, cfg: Config, recipe: str | None) -> list[str]:
+        best, none = self.result.best, self.result.none
+        if best is None:
+            return ['No ticket: no scheme with enough connections has a score; lower min_connected.']
+        retrain = write_retrain_config(cfg, recipe, self.directory)
+        lines = [
+            f'Picture:  {self.directory / FIGURE_FILE}',
+            f'Ticket:   {self.directory / "ticket.json"}',
+            f'Next:     python tools/train.py {retrain}',
+        ]
+        if none is not None and none.reward is not None and none.reward > best.reward:
+            lines.append(
+                f'No attention at all scored best here: reward {none.reward:.2f} against {best.reward:.2f} of the ticket.'
+            )
+        return lines
+
+
+def _describe_device() -> str:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f'CPU, {torch.get_num_threads()} threads'

@@ -1,0 +1,74 @@
+"""MM's command-line flags, merged into a config."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+
+
+def build_parser(description: str) -> argparse.ArgumentParser:
+    """A parser with the flags that MM's own tools have."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument('config', help='path of the config')
+    parser.add_argument('--work-dir', help='where logs and files go (default: work_dirs/<config>)')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override config entries: key=value, nested keys with dots, lists as key="[a,b]"',
+    )
+    parser.add_argument(
+        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher'
+    )
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    return parser
+
+
+def add_training_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that concern training."""
+    parser.add_argument('--amp', action='store_true', help='train with automatic mixed precision')
+    parser.add_argument(
+        '--auto-scale-lr', action='store_true', help='scale the learning rate to the batch size'
+    )
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        help='go on from a checkpoint, or from the newest in the work directory',
+    )
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Read the config and merge the flags of ``build_parser`` and ``add_training_flags`` into it.
+
+    Raises:
+        ValueError: if there is no such config, or a flag asks for what the config lacks.
+    """
+    if not Path(args.config).is_file():
+        raise ValueError(f'`config` must be a file, but got {args.config!r}; configs/ean/ has examples.')
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg = Config.fromfile(args.config)
+    cfg.launcher = args.launcher
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = str(Path('work_dirs') / Path(args.config).stem)
+    if getattr(args, 'amp', False):
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    if getattr(args, 'auto_scale_lr', False):
+        if not cfg.get('auto_scale_lr'):
+            raise ValueError(
+                '`auto_scale_lr` must be in the config to use --auto-scale-lr, but got None; '
+                'add auto_scale_lr = dict(base_batch_size=...).'
+            )
+        cfg.auto_scale_lr.enable = True
+    if getattr(args, 'resume', None):
+        cfg.resume = True
+        cfg.load_from = None if args.resume == 'auto' else args.resume
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    return cfg

@@ -1,0 +1,131 @@
+"""What a search hands out: evaluations, reports of its steps, and the result."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from ..structures import ConnectionScheme, DamagedFileError
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One scoring of one scheme; a line of ``search.jsonl``.
+
+    Attributes:
+        scheme: what was scored.
+        role: 'control' (none and all) or 'proposal'.
+        step: the step that proposed it; None for a control.
+        metric: what the evaluator measured, in its units; None if the scoring failed.
+        reward: what the strategy learns from; None if the scoring failed.
+        reason: why it failed; None if it did not.
+    """
+
+    scheme: ConnectionScheme
+    role: str
+    step: int | None
+    metric: float | None
+    reward: float | None
+    reason: str | None = None
+
+    @property
+    def rank(self) -> tuple[float, int, str]:
+        """Sorts successful evaluations: high reward first, then few connections, then the bits."""
+        reward = -self.reward if self.reward is not None else float('inf')
+        return reward, self.scheme.num_connected, str(self.scheme)
+
+    def to_line(self) -> bytes:
+        """The evaluation as a line of strict JSON."""
+        fields: dict[str, Any] = {
+            'step': self.step,
+            'role': self.role,
+            'scheme': str(self.scheme),
+            'num_connected': self.scheme.num_connected,
+            'metric': self.metric,
+            'reward': self.reward,
+        }
+        if self.reason is not None:
+            fields['reason'] = self.reason
+        return json.dumps(fields, allow_nan=False).encode() + b'\n'
+
+    @classmethod
+    def from_line(cls, line: bytes) -> Evaluation:
+        """Read what :meth:`to_line` wrote.
+
+        Raises:
+            DamagedFileError: if it was something else.
+        """
+        try:
+            fields = json.loads(line)
+            scheme = ConnectionScheme.from_string(fields['scheme'])
+            numbers = fields['step'], fields['metric'], fields['reward']
+            return cls(scheme, fields['role'], *numbers, fields.get('reason'))
+        except (ValueError, KeyError, TypeError) as err:
+            raise DamagedFileError(
+                f'`line` must be an evaluation, but got {line[:80]!r}; it is damaged.'
+            ) from err
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """Where a search stands after a step, for progress bars and scalars.
+
+    Attributes:
+        step: the step just done, from 0; None for the controls before it.
+        num_steps: how many there are at most.
+        num_distinct: distinct schemes with a score so far.
+        max_distinct: the search ends with so many.
+        num_failures: scorings that failed so far.
+        best: the would-be ticket; None while no scheme is eligible.
+        mean_reward: over this step's proposals, repeated ones included; None if all failed.
+        mean_sparsity: over this step's proposals.
+        evaluations: what was scored in this step; repeated proposals are not.
+        summary: what the strategy says about itself.
+        seconds: how long the step took.
+    """
+
+    step: int | None
+    num_steps: int
+    num_distinct: int
+    max_distinct: int
+    num_failures: int
+    best: Evaluation | None
+    mean_reward: float | None
+    mean_sparsity: float
+    evaluations: tuple[Evaluation, ...]
+    summary: dict[str, float]
+    seconds: float
+
+    @property
+    def progress(self) -> float:
+        """How much of the search is done, in [0, 1]: the larger share of steps and schemes."""
+        steps = 0 if self.step is None else (self.step + 1) / self.num_steps
+        return min(1.0, max(steps, self.num_distinct / self.max_distinct))
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search has found.
+
+    Attributes:
+        best: the ticket's evaluation; None if no eligible scheme has a score.
+        none: the control without attention; its metric is None if it failed; None before it ran.
+        all: the control with attention everywhere, likewise.
+        top: the best eligible evaluations, best first.
+        num_steps: steps done.
+        num_evaluations: scorings, failed ones included.
+        num_distinct: distinct schemes with a score.
+        num_failures: scorings that failed.
+        is_finished: whether nothing is left to do.
+    """
+
+    best: Evaluation | None
+    none: Evaluation | None
+    all: Evaluation | None
+    top: tuple[Evaluation, ...]
+    num_steps: int
+    num_evaluations: int
+    num_distinct: int
+    num_failures: int
+    is_finished: bool

@@ -1,0 +1,95 @@
+"""Shared fixtures: a search small enough for a test, on real scans."""
+
+import copy
+
+import pytest
+import torch
+from mmengine.config import Config
+
+TINY = dict(
+    default_scope='mmpretrain',
+    model=dict(
+        type='ImageClassifier',
+        data_preprocessor=dict(num_classes=10, mean=[127.5] * 3, std=[127.5] * 3, to_rgb=False),
+        backbone=dict(
+            type='ean_mm.EANBackbone',
+            backbone=dict(type='ean_mm.ResNetCifar', depth=14, base_channels=4),
+            attention=dict(type='ean_mm.SE', reduction=2),
+        ),
+        neck=dict(type='GlobalAveragePooling'),
+        head=dict(type='LinearClsHead', num_classes=10, in_channels=16, topk=(1,)),
+    ),
+    train_dataloader=dict(
+        batch_size=20,
+        num_workers=0,
+        dataset=dict(
+            type='ean_mm.CuedDigits',
+            split='train',
+            num_scenes=60,
+            pipeline=[dict(type='ean_mm.PixelNoise', std=0.1), dict(type='PackInputs')],
+        ),
+        sampler=dict(type='DefaultSampler', shuffle=True),
+    ),
+    val_dataloader=dict(
+        batch_size=50,
+        num_workers=0,
+        dataset=dict(
+            type='ean_mm.CuedDigits',
+            split='reward',
+            num_scenes=100,
+            pipeline=[dict(type='PackInputs')],
+        ),
+        sampler=dict(type='DefaultSampler', shuffle=False),
+    ),
+    val_evaluator=dict(type='Accuracy', topk=(1,)),
+    test_dataloader=dict(
+        batch_size=50,
+        num_workers=0,
+        dataset=dict(
+            type='ean_mm.CuedDigits',
+            split='test',
+            num_scenes=100,
+            pipeline=[dict(type='PackInputs')],
+        ),
+        sampler=dict(type='DefaultSampler', shuffle=False),
+    ),
+    test_evaluator=dict(type='Accuracy', topk=(1,)),
+    optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.05, momentum=0.9, weight_decay=1e-4)),
+    train_cfg=dict(by_epoch=True, max_epochs=2, val_interval=2),
+    val_cfg=dict(),
+    test_cfg=dict(),
+    custom_hooks=[
+        dict(type='ean_mm.SupernetHook'),
+        dict(
+            type='ean_mm.SearchHook',
+            strategy=dict(type='ean_mm.RandomSearch', num_steps=4),
+            reward=dict(metric='accuracy/top1', sparsity_weight=1.0),
+            num_calibration_images=40,
+            calibration_batch_size=20,
+            min_connected=1,
+        ),
+    ],
+    default_hooks=dict(
+        logger=dict(type='LoggerHook', interval=1),
+        checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2),
+    ),
+    visualizer=dict(type='mmengine.Visualizer', vis_backends=[dict(type='LocalVisBackend')]),
+    log_level='WARNING',
+    randomness=dict(seed=0),
+)
+
+
+@pytest.fixture
+def tiny_config(tmp_path):
+    """A complete config: six blocks, sixty scenes, two epochs, twelve proposals."""
+    pytest.importorskip('mmpretrain')
+    return Config({**copy.deepcopy(TINY), 'work_dir': str(tmp_path / 'work')})
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Small tensors are fastest on one thread, and sums come out the same on every machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
