@@ -54,10 +54,13 @@ def build_from(registry: Registry, cfg: dict, argument: str, **extra):
 
 
 def _is_registered(registry: Registry, name: str) -> bool:
-    try:
+    if registry.parent is None:
         return registry.get(name) is not None
-    except RuntimeError:  # mmengine's answer when the name resolves to nothing at all
-        return False
+    with registry.switch_scope_and_registry(None) as current:  # the scope in which build() will look
+        try:
+            return current.get(name) is not None
+        except RuntimeError:  # mmengine's answer when the name resolves to nothing at all
+            return False
 
 
 def _closest_names(registry: Registry, name: str) -> str:

@@ -6,7 +6,7 @@ python tools/test.py work_dirs/resnet20_se_digits/retrain.py work_dirs/retrain/e
 from mmengine.runner import Runner
 
 from ean_mm.environment import check_environment
-from ean_mm.launch import build_parser, load_config, one_sentence
+from ean_mm.launch import build_parser, check_data, load_config, one_sentence
 
 
 def main() -> None:
@@ -16,6 +16,7 @@ def main() -> None:
     with one_sentence():
         check_environment()
         cfg = load_config(args)
+        check_data(cfg, 'test_dataloader')
         cfg.load_from = args.checkpoint
         Runner.from_cfg(cfg).test()
 

@@ -6,7 +6,7 @@ python tools/train.py configs/ean/resnet20_se_ticket_digits.py --work-dir work_d
 from mmengine.runner import Runner
 
 from ean_mm.environment import check_environment
-from ean_mm.launch import add_training_flags, build_parser, load_config, one_sentence
+from ean_mm.launch import add_training_flags, build_parser, check_data, load_config, one_sentence
 
 
 def main() -> None:
@@ -15,7 +15,9 @@ def main() -> None:
     args = parser.parse_args()
     with one_sentence():
         check_environment()
-        Runner.from_cfg(load_config(args)).train()
+        cfg = load_config(args)
+        check_data(cfg, 'train_dataloader', 'val_dataloader')
+        Runner.from_cfg(cfg).train()
 
 
 if __name__ == '__main__':

@@ -12,7 +12,7 @@ model = dict(
     ),
     backbone=dict(
         type='ean_mm.EANBackbone',
-        backbone=dict(type='ResNet', depth=50),
+        backbone=dict(type='mmpretrain.ResNet', depth=50),
         attention=dict(type='ean_mm.SE', reduction=16),
         sharing='stage',
     ),

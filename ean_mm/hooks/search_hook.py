@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -107,6 +109,25 @@ class SearchHook(Hook):
         barrier()
 
     def before_train(self, runner: Runner) -> None:
+        with self._unlocked_on_error():
+            self._prepare(runner)
+
+    def after_train(self, runner: Runner) -> None:
+        with self._unlocked_on_error():
+            self._search(runner)
+
+    def after_run(self, runner: Runner) -> None:
+        self.record.close()
+
+    @contextmanager
+    def _unlocked_on_error(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self.record.close()
+            raise
+
+    def _prepare(self, runner: Runner) -> None:
         self.model = unwrap(runner.model)
         self.backbone = find_backbone(self.model)
         self.backbone.set_scheme('all')
@@ -189,7 +210,7 @@ class SearchHook(Hook):
 
     # -- after training: the search ------------------------------------------------------------------------------------
 
-    def after_train(self, runner: Runner) -> None:
+    def _search(self, runner: Runner) -> None:
         barrier()  # rank 0 has written the supernet
         if self._supernet is None:
             self._supernet = self._find_supernet(runner)
@@ -212,9 +233,6 @@ class SearchHook(Hook):
             outcome.measure_latency(self.backbone, lambda: self.scorer.run(one_image))
             runner.logger.info(outcome.write(runner.cfg, self.retrain_config, [e for e in self.loop._board.evaluations if e.metric is not None]))
         barrier()
-
-    def after_run(self, runner: Runner) -> None:
-        self.record.close()
 
     def _make_ticket(self, best: Evaluation) -> Ticket:
         make = TicketMaker(

@@ -92,7 +92,8 @@ class SupernetHook(Hook):
             runner.logger.info(f'Supernet written to {path}')
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Leave out the smoothed log values, the one part of a checkpoint that needs code to be read."""
+        """Say which training this is; leave out the smoothed log values, the one part that needs code to be read."""
+        checkpoint['meta']['ean_mm_identity'] = training_identity(runner.cfg)
         checkpoint['message_hub'] = dict(log_scalars={}, runtime_info={}, resumed_keys={})
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:

@@ -1,6 +1,21 @@
 """What the command-line tools share."""
 
-from .arguments import add_training_flags, build_parser, load_config
+from .arguments import add_search_flags, add_training_flags, build_parser, load_config, merge_search_flags
+from .data import check_data
 from .errors import one_sentence
+from .fast_dev_run import shorten_run
+from .plan import describe_plan
+from .resume import find_checkpoint
 
-__all__ = ['add_training_flags', 'build_parser', 'load_config', 'one_sentence']
+__all__ = [
+    'add_search_flags',
+    'add_training_flags',
+    'build_parser',
+    'check_data',
+    'describe_plan',
+    'find_checkpoint',
+    'load_config',
+    'merge_search_flags',
+    'one_sentence',
+    'shorten_run',
+]

@@ -72,3 +72,45 @@ def load_config(args: argparse.Namespace) -> Config:
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
     return cfg
+
+
+def find_search_hook(cfg: Config) -> Config:
+    """Return the config's entry of the SearchHook.
+
+    Raises:
+        ValueError: if it has none.
+    """
+    hooks = cfg.get('custom_hooks') or []
+    for hook in hooks:
+        if str(hook.get('type', '')).rpartition('.')[2] == 'SearchHook':
+            return hook
+    raise ValueError(
+        f'`custom_hooks` must hold an ean_mm.SearchHook to search, but got {[h.get("type") for h in hooks]!r}; '
+        'configs/ean/resnet20_se_digits.py shows one.'
+    )
+
+
+def add_search_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that concern the search."""
+    parser.add_argument('--supernet', help='trained weights to search; training is skipped')
+    parser.add_argument(
+        '--trust-checkpoint',
+        action='store_true',
+        help='let reading --supernet run code, as a full mmengine checkpoint needs; only for files you trust',
+    )
+    parser.add_argument('--restart', action='store_true', help='move an earlier search in the work directory aside')
+    parser.add_argument('--plan', action='store_true', help='print sites, costs and an estimate; train nothing')
+    parser.add_argument(
+        '--fast-dev-run',
+        action='store_true',
+        help='two iterations of each phase, on random images where the data set is missing',
+    )
+
+
+def merge_search_flags(cfg: Config, args: argparse.Namespace) -> None:
+    """Merge the flags of ``add_search_flags`` into the config's SearchHook."""
+    hook = find_search_hook(cfg)
+    if args.supernet:
+        hook.supernet = args.supernet
+    hook.trust_checkpoint = args.trust_checkpoint
+    hook.restart = args.restart

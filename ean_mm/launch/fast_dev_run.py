@@ -34,7 +34,6 @@ def shorten_run(cfg: Config) -> Config:
         cfg.param_scheduler = []
     for hook in cfg.get('custom_hooks') or []:
         if _bare_type(hook) == 'SearchHook':
-            hook.restart = True
             hook.strategy.num_steps = NUM_ITERATIONS
             hook.calibration_batch_size = cfg.train_dataloader.batch_size
             if hook.get('num_calibration_images', 1):

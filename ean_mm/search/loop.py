@@ -85,8 +85,7 @@ class SearchLoop:
             )
         if require_whole('min_connected', min_connected, 0) > num_connections:
             raise ValueError(
-                f'`min_connected` must be at most the {num_connections} connections there are, but '
-                f'got {min_connected}.'
+                f'`min_connected` must be at most the {num_connections} connections there are, but got {min_connected}.'
             )
         self.strategy = strategy
         self.score = score

@@ -15,9 +15,7 @@ def policy_gradient_loss(log_probs: Tensor, advantages: Tensor) -> Tensor:
     return -(log_probs.sum(1) * advantages).mean()
 
 
-def clipped_ratio_loss(
-    log_probs: Tensor, old_log_probs: Tensor, advantages: Tensor, epsilon: float
-) -> Tensor:
+def clipped_ratio_loss(log_probs: Tensor, old_log_probs: Tensor, advantages: Tensor, epsilon: float) -> Tensor:
     """The clipped objective per bit: ``-mean_n sum_b min(r A_n, clip(r, 1 - eps, 1 + eps) A_n)``.
 
     r is the bit's probability now over then. The gradient flows through r, so a bit that has
@@ -31,9 +29,7 @@ def clipped_ratio_loss(
     return -torch.minimum(ratio * weight, clipped * weight).sum(1).mean()
 
 
-def detached_ratio_loss(
-    log_probs: Tensor, old_log_probs: Tensor, advantages: Tensor, epsilon: float
-) -> Tensor:
+def detached_ratio_loss(log_probs: Tensor, old_log_probs: Tensor, advantages: Tensor, epsilon: float) -> Tensor:
     """The published replay objective: ``-min(S(r), S(clip(r)))``.
 
     ``S(w) = mean_n sum_b w * log pi_b(a_nb) * A_n``, with r a constant weight here. As

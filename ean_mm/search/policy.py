@@ -44,14 +44,10 @@ class Policy(nn.Module):
         self.temperature = temperature
         self.network: nn.Module
         if hidden_width:
-            self.network = multilayer(
-                (ZERO_INPUT_WIDTH, hidden_width, 2 * num_connections), generator
-            )
+            self.network = multilayer((ZERO_INPUT_WIDTH, hidden_width, 2 * num_connections), generator)
         else:
             self.network = _FreeLogits(2 * num_connections)
-        self.register_buffer(
-            'zeros', torch.zeros(ZERO_INPUT_WIDTH, dtype=torch.float64, device='cpu'), False
-        )
+        self.register_buffer('zeros', torch.zeros(ZERO_INPUT_WIDTH, dtype=torch.float64, device='cpu'), False)
 
     def log_probs(self) -> Tensor:
         """Log-probability of off and of on for each bit, (n, 2)."""

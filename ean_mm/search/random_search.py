@@ -33,9 +33,7 @@ class RandomSearch(Strategy):
     [[False, False], [False, True], [True, False], [True, True]]
     """
 
-    def __init__(
-        self, num_connections: int, seed: int = 0, samples_per_step: int = 3, num_steps: int = 300
-    ):
+    def __init__(self, num_connections: int, seed: int = 0, samples_per_step: int = 3, num_steps: int = 300):
         super().__init__(num_connections, seed, samples_per_step, num_steps)
         generator = seeded_generator(self.seed, 0, 'random search')
         bits = torch.randint(2, (NUM_ROUNDS, 2, num_connections), generator=generator, device='cpu')

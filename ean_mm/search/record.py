@@ -11,7 +11,7 @@ from typing import Any
 
 from ..structures import DamagedFileError, Ticket
 from ..structures.durable import reach_point, remove_orphans, sync_directory, write_atomically
-from ..structures.strict_json import shorten
+from ..structures.shorten import shorten
 from .lock import OWNER_FILE, WriterLock
 from .results import Evaluation
 from .scoring import warn
@@ -46,9 +46,7 @@ class SearchRecord:
     Raises: ValueError if ``identity`` holds anything but strings.
     """
 
-    def __init__(
-        self, directory: str | os.PathLike, identity: dict[str, str], is_writer: bool = True
-    ):
+    def __init__(self, directory: str | os.PathLike, identity: dict[str, str], is_writer: bool = True):
         for name, value in identity.items():
             if not isinstance(name, str) or not isinstance(value, str):
                 raise ValueError(f'`identity` must hold strings, but got {value!r} for {name!r}.')
@@ -117,7 +115,7 @@ class SearchRecord:
         if not self._may_write():
             return None
         for name in others:
-            if Path(name).name != name:
+            if name in ('', '.', '..') or Path(name).name != name:
                 raise ValueError(f'`others` must be plain file names, but got {name!r}.')
         # The states go first: files without a state are refused, a state without files as well.
         names = [PREVIOUS_STATE_FILE, STATE_FILE, LOG_FILE, TIMING_FILE, TICKET_FILE, *others]

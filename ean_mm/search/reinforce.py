@@ -118,9 +118,7 @@ class Reinforce(Strategy):
             chosen.hidden_width,
             chosen.temperature,
         )
-        self.curiosity = Curiosity(
-            num_connections, seeded_generator(seed, 0, 'curiosity'), chosen.curiosity_per_sample
-        )
+        self.curiosity = Curiosity(num_connections, seeded_generator(seed, 0, 'curiosity'), chosen.curiosity_per_sample)
         self._parameters = [*self.policy.parameters(), *self.curiosity.predictor.parameters()]
         self._adam = torch.optim.Adam(self._parameters, lr=chosen.lr)
         self._baseline: list[float] = []  # none before the first observation, then one

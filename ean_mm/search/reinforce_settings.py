@@ -41,9 +41,7 @@ class ReinforceSettings:
             require_number(name, getattr(self, name), least, most, rule=rule)
         for name in _SWITCHES:
             if not isinstance(getattr(self, name), bool):
-                raise ValueError(
-                    f'`{name}` must be True or False, but got {getattr(self, name)!r}.'
-                )
+                raise ValueError(f'`{name}` must be True or False, but got {getattr(self, name)!r}.')
 
 
 _TINY = math.ulp(0.0)

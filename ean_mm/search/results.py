@@ -62,9 +62,7 @@ class Evaluation:
             numbers = fields['step'], fields['metric'], fields['reward']
             return cls(scheme, fields['role'], *numbers, fields.get('reason'))
         except (ValueError, KeyError, TypeError) as err:
-            raise DamagedFileError(
-                f'`line` must be an evaluation, but got {line[:80]!r}; it is damaged.'
-            ) from err
+            raise DamagedFileError(f'`line` must be an evaluation, but got {line[:80]!r}; it is damaged.') from err
 
 
 @dataclass(frozen=True)

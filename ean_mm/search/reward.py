@@ -38,8 +38,7 @@ class Reward:
     def __post_init__(self) -> None:
         if not isinstance(self.metric, str) or not self.metric:
             raise ValueError(
-                f'`metric` must name a result of the evaluator, but got {self.metric!r}; '
-                "try 'accuracy/top1'."
+                f"`metric` must name a result of the evaluator, but got {self.metric!r}; try 'accuracy/top1'."
             )
         require_number('sparsity_weight', self.sparsity_weight, rule='a finite number')
         require_number('offset', self.offset, rule='a finite number')

@@ -16,9 +16,7 @@ from .reward import Reward
 Score = Callable[[ConnectionScheme], float]
 
 
-def evaluate(
-    score: Score, reward: Reward, scheme: ConnectionScheme, role: str, step: int | None
-) -> Evaluation:
+def evaluate(score: Score, reward: Reward, scheme: ConnectionScheme, role: str, step: int | None) -> Evaluation:
     """Score a scheme; a metric or reward that is not finite makes a failed evaluation.
 
     Running out of memory is tried once more with an emptied cache, then it is a failure as well;

@@ -59,9 +59,7 @@ def parse_state(data: bytes, name: str) -> SavedState:
     """
     fields = _read_plain(unseal(data))
     if not isinstance(fields, dict) or fields.get('format') != FORMAT:
-        raise DamagedFileError(
-            f"`format` must be {FORMAT!r}, but got another; {name} is not a search's state."
-        )
+        raise DamagedFileError(f"`format` must be {FORMAT!r}, but got another; {name} is not a search's state.")
     if fields.get('version') != VERSION:
         raise SearchStateError(
             f'`version` must be {VERSION}, but got {fields.get("version")!r} in {name}; use the '
@@ -69,9 +67,7 @@ def parse_state(data: bytes, name: str) -> SavedState:
         )
     for field, kind in _KINDS.items():
         if not isinstance(fields.get(field), kind):
-            raise DamagedFileError(
-                f'`{field}` must be of type {kind.__name__}, but got {type(fields.get(field))}.'
-            )
+            raise DamagedFileError(f'`{field}` must be of type {kind.__name__}, but got {type(fields.get(field))}.')
     return SavedState(**{field: fields[field] for field in _KINDS})
 
 

@@ -30,9 +30,7 @@ class Strategy(ABC):
         ValueError: if an argument is outside its range.
     """
 
-    def __init__(
-        self, num_connections: int, seed: int = 0, samples_per_step: int = 3, num_steps: int = 300
-    ):
+    def __init__(self, num_connections: int, seed: int = 0, samples_per_step: int = 3, num_steps: int = 300):
         self.num_connections = require_whole('num_connections', num_connections, 1)
         self.seed = require_whole('seed', seed, 0)
         self.samples_per_step = require_whole('samples_per_step', samples_per_step, 1)
@@ -64,9 +62,7 @@ class Strategy(ABC):
                 f'one number for each, but got {masks.shape} and {rewards.shape}.'
             )
         if not np.isfinite(rewards).all():
-            raise ValueError(
-                f'`rewards` must be finite, but got {rewards.tolist()!r}; leave failed schemes out.'
-            )
+            raise ValueError(f'`rewards` must be finite, but got {rewards.tolist()!r}; leave failed schemes out.')
         self._learn(step, masks, rewards)
 
     @abstractmethod
@@ -118,9 +114,7 @@ def require_whole(name: str, value: int, least: int) -> int:
     return value
 
 
-def require_number(
-    name: str, value: float, least: float = -math.inf, most: float = math.inf, *, rule: str
-) -> float:
+def require_number(name: str, value: float, least: float = -math.inf, most: float = math.inf, *, rule: str) -> float:
     """Return ``value``, a finite number in [least, most]; ``rule`` is how the message puts that.
 
     Raises:
@@ -140,7 +134,4 @@ def require_keys(state: dict[str, Any], expected: dict[str, Any]) -> None:
     """
     found = sorted(state) if isinstance(state, dict) else state
     if found != sorted(expected):
-        raise ValueError(
-            f'`state` must hold {sorted(expected)!r}, but got {found!r}; '
-            'it belongs to another strategy.'
-        )
+        raise ValueError(f'`state` must hold {sorted(expected)!r}, but got {found!r}; it belongs to another strategy.')

@@ -35,9 +35,7 @@ def reach_point(name: str) -> None:
         _observer(name)
 
 
-def write_atomically(
-    path: str | os.PathLike, data: bytes, previous: str | os.PathLike | None = None
-) -> None:
+def write_atomically(path: str | os.PathLike, data: bytes, previous: str | os.PathLike | None = None) -> None:
     """Replace the content of a file so that at any moment it is the old one or the new one.
 
     A temporary file beside it is written, flushed to the disk and renamed; then the folder's entry
@@ -98,9 +96,7 @@ def remove_orphans(directory: str | os.PathLike, names: tuple[str, ...]) -> list
     Only for a folder that nobody else is writing to.
     """
     orphans = [
-        found
-        for name in names
-        for found in sorted(Path(directory).glob(f'.{name}.{"[0-9a-f]" * 16}{_TEMP_SUFFIX}'))
+        found for name in names for found in sorted(Path(directory).glob(f'.{name}.{"[0-9a-f]" * 16}{_TEMP_SUFFIX}'))
     ]
     for orphan in orphans:
         orphan.unlink()

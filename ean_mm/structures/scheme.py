@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from .shorten import shorten
+
 _WORDS = {'all': True, 'none': False}
-_SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
-_SHORT.maxlist = _SHORT.maxtuple = 20
 
 
 @dataclass(frozen=True)
@@ -40,14 +38,10 @@ class ConnectionScheme:
     def __post_init__(self) -> None:
         nested = isinstance(self.stages, tuple) and all(isinstance(s, tuple) for s in self.stages)
         if not nested or not self.stages or not all(self.stages):
-            raise ValueError(
-                f'`stages` must be a tuple of non-empty tuples, but got {_SHORT.repr(self.stages)}.'
-            )
+            raise ValueError(f'`stages` must be a tuple of non-empty tuples, but got {shorten(self.stages)}.')
         for index, bit in enumerate(bit for stage in self.stages for bit in stage):
             if not isinstance(bit, bool):
-                raise ValueError(
-                    f'`stages` must hold booleans, but got {_SHORT.repr(bit)} for block {index}.'
-                )
+                raise ValueError(f'`stages` must hold booleans, but got {shorten(bit)} for block {index}.')
 
     # -- other spellings in --------------------------------------------------------------------
 
@@ -64,7 +58,7 @@ class ConnectionScheme:
         scheme = cls.from_string(text)
         if scheme.blocks_per_stage != layout:
             raise ValueError(
-                f'`scheme` must have {_spell(layout)} bits per stage, but got {_SHORT.repr(text)} '
+                f'`scheme` must have {_spell(layout)} bits per stage, but got {shorten(text)} '
                 f"with {_spell(scheme.blocks_per_stage)}; 'all' and 'none' fit every backbone."
             )
         return scheme
@@ -77,20 +71,18 @@ class ConnectionScheme:
             ValueError: if a stage is empty or a letter is neither 0 nor 1.
         """
         if not isinstance(text, str) or not text:
-            raise ValueError(
-                f"`scheme` must be a text like '101 0110 100100 010', but got {_SHORT.repr(text)}."
-            )
+            raise ValueError(f"`scheme` must be a text like '101 0110 100100 010', but got {shorten(text)}.")
         for index, letter in enumerate(text):
             if letter not in '01 ':
                 raise ValueError(
                     f"`scheme` must hold '0', '1' and single spaces between stages only, but got "
-                    f'{letter!r} at index {index} of {_SHORT.repr(text)}.'
+                    f'{letter!r} at index {index} of {shorten(text)}.'
                 )
         groups = text.split(' ')
         if '' in groups:
             raise ValueError(
                 f'`scheme` must have single spaces between stages and none around, but got '
-                f'{_SHORT.repr(text)}; stage {groups.index("") + 1} is empty.'
+                f'{shorten(text)}; stage {groups.index("") + 1} is empty.'
             )
         return cls(tuple(tuple(letter == '1' for letter in group) for group in groups))
 
@@ -104,12 +96,12 @@ class ConnectionScheme:
         layout = _check_layout(blocks_per_stage)
         values = mask.tolist() if hasattr(mask, 'tolist') else mask
         if isinstance(values, str | bytes | dict) or not isinstance(values, Iterable):
-            raise ValueError(f'`mask` must be one boolean per block, but got {_SHORT.repr(mask)}.')
+            raise ValueError(f'`mask` must be one boolean per block, but got {shorten(mask)}.')
         values = list(values)
         if len(values) != sum(layout):
             raise ValueError(
                 f'`mask` must have {sum(layout)} entries ({_spell(layout)} blocks per stage), but '
-                f'got {len(values)}: {_SHORT.repr(values)}.'
+                f'got {len(values)}: {shorten(values)}.'
             )
         bits = iter([_check_bit(value, index) for index, value in enumerate(values)])
         return cls(tuple(tuple(next(bits) for _ in range(count)) for count in layout))
@@ -125,19 +117,16 @@ class ConnectionScheme:
         codes = list(codes)
         if len(codes) != len(layout):
             raise ValueError(
-                f'`codes` must have {len(layout)} entries, one per stage, but got {len(codes)}: '
-                f'{_SHORT.repr(codes)}.'
+                f'`codes` must have {len(layout)} entries, one per stage, but got {len(codes)}: {shorten(codes)}.'
             )
         for index, (code, count) in enumerate(zip(codes, layout, strict=True)):
             is_whole = isinstance(code, int | np.integer) and not isinstance(code, bool)
             if not is_whole or not 0 <= code < 2**count:
                 raise ValueError(
                     f'`codes` must be whole numbers from 0 to 2^blocks - 1 ({2**count - 1} here), '
-                    f'but got {_SHORT.repr(code)} for stage {index + 1}.'
+                    f'but got {shorten(code)} for stage {index + 1}.'
                 )
-        return cls.from_string(
-            ' '.join(f'{int(code):0{count}b}' for code, count in zip(codes, layout, strict=True))
-        )
+        return cls.from_string(' '.join(f'{int(code):0{count}b}' for code, count in zip(codes, layout, strict=True)))
 
     @classmethod
     def all(cls, blocks_per_stage: Sequence[int]) -> ConnectionScheme:
@@ -208,22 +197,15 @@ def _check_layout(blocks_per_stage: Sequence[int]) -> tuple[int, ...]:
     layout = tuple(blocks_per_stage)
     whole = (isinstance(c, int | np.integer) and not isinstance(c, bool) and c > 0 for c in layout)
     if not layout or not all(whole):
-        raise ValueError(
-            '`blocks_per_stage` must be positive whole numbers, but got '
-            f'{_SHORT.repr(blocks_per_stage)}.'
-        )
+        raise ValueError(f'`blocks_per_stage` must be positive whole numbers, but got {shorten(blocks_per_stage)}.')
     return tuple(int(count) for count in layout)
 
 
 def _check_bit(value: object, index: int) -> bool:
     if not isinstance(value, bool | int | np.bool_ | np.integer) or value not in (0, 1):
-        raise ValueError(
-            f'`mask` must hold booleans, 0 or 1, but got {_SHORT.repr(value)} at index {index}.'
-        )
+        raise ValueError(f'`mask` must hold booleans, 0 or 1, but got {shorten(value)} at index {index}.')
     return bool(value)
 
 
 def _spell(counts: Sequence[int]) -> str:
-    return (
-        '/'.join(str(count) for count in counts) if len(counts) <= 20 else f'{sum(counts)} in all'
-    )
+    return '/'.join(str(count) for count in counts) if len(counts) <= 20 else f'{sum(counts)} in all'

@@ -5,20 +5,14 @@ from __future__ import annotations
 import json
 import math
 import re
-import reprlib
+
+from .shorten import shorten
 
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 8
 MAX_INTEGER = 2**63 - 1
 
-_SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
-_SHORT.maxdict = _SHORT.maxlist = _SHORT.maxtuple = 6
-_SHORT.maxlevel = 3
 _SURROGATES = re.compile('[\ud800-\udfff]')
-
-shorten = _SHORT.repr
-"""``repr`` with long values cut in the middle, for error messages."""
 
 
 def read_strict_json(text: str | bytes) -> dict:
@@ -48,9 +42,7 @@ def read_strict_json(text: str | bytes) -> dict:
             f'{err.lineno}, column {err.colno} ({err.msg}).'
         ) from err
     except RecursionError as err:
-        raise ValueError(
-            f'values must be nested at most {MAX_DEPTH} deep, but got far more.'
-        ) from err
+        raise ValueError(f'values must be nested at most {MAX_DEPTH} deep, but got far more.') from err
     if not isinstance(value, dict):
         raise ValueError(f'the text must be one JSON object, but got {shorten(value)}.')
     check_json_value(value)
@@ -85,13 +77,11 @@ def check_json_value(value: object, *path: str | int) -> None:
 def _decode(text: str | bytes) -> str:
     data = text.encode('utf-8', 'surrogatepass') if isinstance(text, str) else text
     if len(data) > MAX_BYTES:
-        raise ValueError(f'the text must be at most {MAX_BYTES} bytes, but got {len(data)}.')
+        raise ValueError(f'the text must have at most {MAX_BYTES} bytes, but got {len(data)}.')
     try:
         decoded = data.decode('utf-8')
     except UnicodeDecodeError as err:
-        raise ValueError(
-            f'the text must be UTF-8, but got {data[err.start : err.end]!r} at byte {err.start}.'
-        ) from err
+        raise ValueError(f'the text must be UTF-8, but got {data[err.start : err.end]!r} at byte {err.start}.') from err
     if decoded.startswith('\ufeff'):
         raise ValueError("the text must start with '{', but got a byte order mark.")
     return decoded

@@ -19,7 +19,8 @@ from pydantic import (
 
 from .durable import write_atomically
 from .scheme import ConnectionScheme
-from .strict_json import MAX_BYTES, check_json_value, read_strict_json, shorten
+from .shorten import shorten
+from .strict_json import MAX_BYTES, check_json_value, read_strict_json
 
 FORMAT: Final = 'ean_mm.ticket'
 VERSION: Final = 1
@@ -71,9 +72,7 @@ def _plain(value: object) -> object:
 
 
 Count = Annotated[int, Field(ge=0, lt=2**63)]
-PositiveCounts = Annotated[
-    tuple[Annotated[int, Field(ge=1, lt=2**31)], ...], BeforeValidator(_to_tuple)
-]
+PositiveCounts = Annotated[tuple[Annotated[int, Field(ge=1, lt=2**31)], ...], BeforeValidator(_to_tuple)]
 
 
 class BackboneFingerprint(_Strict):
@@ -98,8 +97,7 @@ class BackboneFingerprint(_Strict):
     def _check_stages(self) -> BackboneFingerprint:
         if not self.blocks_per_stage or len(self.channels) != len(self.blocks_per_stage):
             raise ValueError(
-                f'`channels` must have one entry per stage of {self.blocks_per_stage!r}, '
-                f'but got {self.channels!r}'
+                f'`channels` must have one entry per stage of {self.blocks_per_stage!r}, but got {self.channels!r}'
             )
         return self
 
@@ -205,8 +203,7 @@ class Ticket(_Strict):
         text = '{\n' + ',\n'.join(_line(key, value) for key, value in fields.items()) + '\n}\n'
         if len(text.encode()) > MAX_BYTES:
             raise TicketError(
-                f'a ticket must be at most {MAX_BYTES} bytes, but got {len(text.encode())}; '
-                'shorten its notes.'
+                f'a ticket must be at most {MAX_BYTES} bytes, but got {len(text.encode())}; shorten its notes.'
             )
         return text
 
@@ -242,8 +239,11 @@ def _inline(value: object) -> str:
 
 def _read_bytes(path: str | os.PathLike) -> bytes:
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
+        found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode):
             raise TicketError('it must be a file, but got a folder or device.')
+        if found.st_size > MAX_BYTES:
+            raise TicketError(f'it must have at most {MAX_BYTES} bytes, but got {found.st_size}.')
         with open(path, 'rb') as file:
             return file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as err:
@@ -259,8 +259,7 @@ def _check_version(fields: dict) -> None:
     # True == 1 in Python, so the type is compared as well.
     if type(version) is not int or version != VERSION:
         raise TicketError(
-            f'`version` must be {VERSION}, but got {shorten(version)}; newer versions need a newer '
-            'ean_mm.'
+            f'`version` must be {VERSION}, but got {shorten(version)}; newer versions need a newer ean_mm.'
         )
 
 

@@ -16,9 +16,7 @@ def make_policy(num_connections, hidden_width, temperature, seed=0):
     policy = Policy(num_connections, generator, hidden_width, temperature)
     with torch.no_grad():
         for parameter in policy.parameters():
-            parameter += 0.7 * torch.randn(
-                parameter.shape, generator=generator, dtype=torch.float64
-            )
+            parameter += 0.7 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
     return policy
 
 

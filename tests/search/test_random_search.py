@@ -37,9 +37,7 @@ def test_bits_are_balanced_and_independent(num_connections):
 
 
 def test_over_seeds_every_scheme_is_first_equally_often():
-    counts = Counter(
-        tuple(RandomSearch(4, seed, samples_per_step=1).propose(0)[0]) for seed in range(1600)
-    )
+    counts = Counter(tuple(RandomSearch(4, seed, samples_per_step=1).propose(0)[0]) for seed in range(1600))
     chi_square = sum((counts[scheme] - 100) ** 2 / 100 for scheme in counts)
     assert len(counts) == 16
     assert chi_square < 37.7  # 99.9 % quantile at 15 degrees of freedom
@@ -59,8 +57,6 @@ def test_rewards_change_nothing_and_there_is_nothing_to_report():
 
 
 def test_built_by_name():
-    search = build_from(
-        STRATEGIES, {'type': 'ean_mm.RandomSearch', 'num_steps': 20}, 'strategy', num_connections=9
-    )
+    search = build_from(STRATEGIES, {'type': 'ean_mm.RandomSearch', 'num_steps': 20}, 'strategy', num_connections=9)
     assert isinstance(search, RandomSearch)
     assert (search.num_connections, search.num_steps, search.samples_per_step) == (9, 20, 3)

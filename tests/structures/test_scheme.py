@@ -237,7 +237,7 @@ def test_constructor_refuses(stages, match):
         ConnectionScheme(stages)
 
 
-@settings(max_examples=1000, deadline=None, database=None)
+@settings(max_examples=500, deadline=None, database=None)
 @given(st.one_of(st.text('01 2a\n', max_size=40), st.text(max_size=20)), layouts)
 def test_any_text_is_read_back_as_written_or_refused(text, layout):
     message = ''

@@ -271,7 +271,7 @@ def test_backbone_fields_are_checked(changes, match):
         ('[' * 60_000, r'values must be nested at most 8 deep'),
         ('{"a":' * 10_000 + '1' + '}' * 10_000, r'values must be nested at most 8 deep'),
         ('{"a": ' + '[' * 9 + ']' * 9 + '}', r'values must be nested at most 8 deep'),
-        ('{"a": "' + 'x' * 65_536 + '"}', r'at most 65536 bytes, but got 65545'),
+        ('{"a": "' + 'x' * 65_536 + '"}', r'must have at most 65536 bytes, but got 65545'),
         ('\ufeff{}', r'but got a byte order mark'),
         ('{"a": "\ud800"}', r'must be UTF-8'),
         ('{"a": "\\ud800"}', r'`a` must be valid Unicode'),
@@ -294,7 +294,7 @@ def test_text_that_is_no_strict_json(text, match, tmp_path):
 
 def test_messages_stay_short():
     for text in ('9' * 60_000, '"' + 'x' * 60_000 + '"', changed(notes=['y' * 60_000])):
-        with pytest.raises(TicketError, match='must be') as info:
+        with pytest.raises(TicketError, match='but got') as info:
             Ticket.from_json(text)
         assert len(str(info.value)) < 300
 
@@ -303,7 +303,7 @@ def test_messages_stay_short():
 def test_no_file_to_read(tmp_path, name):
     (tmp_path / 'folder').mkdir()
     (tmp_path / 'link').symlink_to(tmp_path / 'link')
-    with pytest.raises(TicketError, match='is not a usable ticket: it (cannot be read|must be a f)'):
+    with pytest.raises(TicketError, match=r'usable ticket: it (cannot be read|must be a f)'):
         Ticket.load(os.fspath(tmp_path) + '/' + name)
 
 
@@ -333,7 +333,7 @@ def test_a_pipe_is_not_waited_for(tmp_path):
         ({'attention': {'type': 'x', 'f': float('inf')}}, r'`attention.f` must be a finite JSON'),
         ({'attention': {'type': 'x', 3: 1}}, r'`attention.3` must be valid Unicode, but got 3'),
         ({'attention': {'type': 'x', 'n': 2**64}}, r'`attention.n` must fit in 64 bits'),
-        ({'backbone': {'type': 'ResNet'}}, r'`backbone'),
+        ({'backbone': {'type': 'ResNet'}}, r'`depth` must be given'),
         ({'extra': 1}, r'`extra` must not be given'),
     ],
 )
@@ -360,39 +360,41 @@ fuzz = settings(
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-names = st.text(st.characters(exclude_categories=['Cs']), max_size=12)
+names = st.text(st.characters(exclude_categories=['Cs']), max_size=6)
 finite = st.floats(allow_nan=False, allow_infinity=False)
 counts = st.none() | st.integers(0, 2**63 - 1)
 arguments = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63) + 1, 2**63 - 1) | finite | names,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
-    max_leaves=6,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(names, inner, max_size=2),
+    max_leaves=3,
 )
 GOOD = make_ticket().to_json()
+WORDS = [b'NaN', b'1e400', b'true', b'null', b'"version": 1,', b'\xed\xa0\x80', b'[' * 40, b'9' * 30]
+insertions = st.binary(max_size=4) | st.sampled_from(WORDS)
 
 
 @st.composite
 def tickets(draw) -> Ticket:
-    layout = draw(st.lists(st.integers(1, 5), min_size=1, max_size=5))
-    mask = draw(st.lists(st.booleans(), min_size=sum(layout), max_size=sum(layout)))
+    layout = draw(st.lists(st.integers(1, 9), min_size=1, max_size=4))
+    codes = [draw(st.integers(0, 2**count - 1)) for count in layout]
     width = st.integers(1, 2**31 - 1)
     return Ticket(
         origin=draw(st.sampled_from(['searched', 'quoted', 'given'])),
-        scheme=ConnectionScheme.from_mask(mask, layout),
+        scheme=ConnectionScheme.from_codes(codes, layout),
         backbone=BackboneFingerprint(
             type=draw(st.sampled_from(['ResNet', 'ResNeXt', '_Own'])),
             depth=draw(st.none() | width),
             blocks_per_stage=layout,
             channels=[draw(width) for _ in layout],
         ),
-        attention={**draw(st.dictionaries(names, arguments, max_size=3)), 'type': 'x.Attention'},
+        attention={**draw(st.dictionaries(names, arguments, max_size=2)), 'type': 'x.Attention'},
         sharing=draw(st.sampled_from(['stage', 'block'])),
-        metrics=draw(st.dictionaries(names, finite, max_size=3)),
+        metrics=draw(st.dictionaries(names, finite, max_size=2)),
         params=draw(counts),
         macs=draw(counts),
         seed=draw(counts),
-        supernet_sha256=draw(st.none() | st.text('0123456789abcdef', min_size=64, max_size=64)),
-        versions=draw(st.dictionaries(names, names, max_size=3)),
+        supernet_sha256=draw(st.none() | st.binary(min_size=32, max_size=32).map(bytes.hex)),
+        versions=draw(st.dictionaries(names, names, max_size=2)),
         notes=draw(names),
     )
 
@@ -401,15 +403,12 @@ def tickets(draw) -> Ticket:
 def mutated(draw) -> bytes:
     """A good ticket with a few of its bytes cut, replaced or repeated."""
     data = GOOD.encode()
-    for _ in range(draw(st.integers(1, 4))):
+    for _ in range(draw(st.integers(1, 2))):
         start = draw(st.integers(0, len(data)))
         stop = min(len(data), start + draw(st.integers(0, 30)))
-        insert = draw(st.binary(max_size=6) | st.just(data[start:stop] * 2) | st.sampled_from(WORDS))
+        insert = draw(insertions) or 2 * data[start:stop]
         data = data[:start] + insert + data[stop:]
     return data
-
-
-WORDS = [b'NaN', b'1e400', b'true', b'null', b'"version": 1,', b'\xed\xa0\x80', b'[' * 40, b'9' * 30]
 
 
 def read_or_refuse(text: str | bytes) -> Ticket | None:

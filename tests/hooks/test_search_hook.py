@@ -1,0 +1,357 @@
+"""Supernet, search and ticket under a plain Runner."""
+
+import copy
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from ean_mm.evaluation import SupernetError, SupernetScorer
+from ean_mm.models import EANBackbone
+from ean_mm.search import SearchFailedError, SearchStateError
+from ean_mm.structures import ConnectionScheme, Ticket
+
+DETERMINISTIC = ('search.jsonl', 'ticket.json')
+
+
+def search(cfg):
+    runner = Runner.from_cfg(copy.deepcopy(cfg))
+    runner.train()
+    return runner
+
+
+def read(cfg, name):
+    return (Path(cfg.work_dir) / name).read_bytes()
+
+
+def log_of(cfg):
+    return ''.join(path.read_text() for path in Path(cfg.work_dir).glob('*/*.log'))
+
+
+def lines(cfg):
+    return [json.loads(line) for line in read(cfg, 'search.jsonl').splitlines()]
+
+
+@pytest.fixture
+def count_scores(monkeypatch):
+    counted = []
+    original = SupernetScorer.__call__
+
+    def call(self, scheme):
+        counted.append(scheme)
+        return original(self, scheme)
+
+    monkeypatch.setattr(SupernetScorer, '__call__', call)
+    return counted
+
+
+def test_a_search_leaves_everything_it_promises(tiny_config, count_scores):
+    runner = search(tiny_config)
+    directory = Path(tiny_config.work_dir)
+    for name in ('search.jsonl', 'timing.jsonl', 'ticket.json', 'state.pt', 'supernet.pth', 'results.json'):
+        assert (directory / name).stat().st_size > 0, name
+    assert (directory / 'search.png').read_bytes().startswith(b'\x89PNG')
+    scored = lines(tiny_config)
+    assert [line['role'] for line in scored[:3]] == ['control', 'control', 'proposal']
+    assert len({line['scheme'] for line in scored}) == len(scored) == len(count_scores) > 10
+    ticket = Ticket.load(directory / 'ticket.json')
+    best = max((line for line in scored if line['num_connected'] >= 1), key=lambda line: line['reward'])
+    assert ticket.metrics['reward'] == best['reward']
+    assert ticket.metrics['accuracy/top1'] == best['metric']
+    assert best['reward'] == best['metric'] + 1 - best['num_connected'] / 6
+    assert runner.model.backbone.scheme == ticket.scheme
+
+
+def test_results_say_what_they_are(tiny_config):
+    search(tiny_config)
+    results = json.loads(read(tiny_config, 'results.json'))
+    assert results['scores'] == 'supernet'
+    rows = {row['name']: row for row in results['rows']}
+    assert [rows[name]['num_connected'] for name in ('none', 'all')] == [0, 6]
+    assert all(rows[name]['latency_ms'] > 0 for name in ('none', 'all', 'ticket'))
+    assert rows['none']['params'] < rows['all']['params']
+
+
+def test_the_metric_is_that_of_a_recalibrated_network(tiny_config):
+    runner = search(tiny_config)
+    line = lines(tiny_config)[5]
+    model = runner.model
+    model.backbone.set_scheme(line['scheme'])
+    dataset = runner.train_dataloader.dataset
+    hook = runner.hooks[-1]
+    norms = [m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    model.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None
+        norm.train()
+    with torch.no_grad():
+        for batch in hook.calibration:
+            model.val_step(batch)
+    model.eval()
+    correct = total = 0
+    with torch.no_grad():
+        for batch in runner.val_dataloader:
+            for sample in model.val_step(batch):
+                correct += int(sample.pred_label == sample.gt_label)
+                total += 1
+    assert line['metric'] == pytest.approx(100 * correct / total, abs=1e-4)
+    assert len(dataset) == 60
+
+
+def test_calibration_images_are_training_images_without_noise(tiny_config):
+    runner = search(tiny_config)
+    calibration = runner.hooks[-1].calibration
+    batches = list(calibration)
+    assert [len(batch['inputs']) for batch in batches] == [20, 20]
+    train = {bytes(image.numpy()) for image in (d['inputs'] for d in calibration.images)}
+    assert all(bytes(image.numpy()) in train for batch in batches for image in batch['inputs'])
+    noisy = {bytes(d['inputs'].numpy()) for d in runner.train_dataloader.dataset}
+    assert not train & noisy
+
+
+def test_the_test_set_is_never_read(tiny_config, monkeypatch):
+    from ean_mm.datasets import CuedDigits
+
+    splits = set()
+    original = CuedDigits.__getitem__
+    monkeypatch.setattr(
+        CuedDigits, '__getitem__', lambda self, i: splits.add(self.split) or original(self, i)
+    )
+    search(tiny_config)
+    assert splits == {'train', 'reward'}
+
+
+def test_the_same_seed_gives_the_same_files(tiny_config, tmp_path):
+    search(tiny_config)
+    other = copy.deepcopy(tiny_config)
+    other.work_dir = str(tmp_path / 'other')
+    search(other)
+    for name in DETERMINISTIC:
+        assert read(tiny_config, name) == read(other, name)
+
+
+def test_a_finished_search_prints_its_table_and_scores_nothing(tiny_config, count_scores):
+    search(tiny_config)
+    before = [read(tiny_config, name) for name in DETERMINISTIC]
+    supernet = read(tiny_config, 'supernet.pth')
+    count_scores.clear()
+    tiny_config.log_level = 'INFO'
+    search(tiny_config)
+    assert not count_scores
+    assert [read(tiny_config, name) for name in DETERMINISTIC] == before
+    assert read(tiny_config, 'supernet.pth') == supernet
+    assert 'python tools/train.py' in log_of(tiny_config)
+
+
+def test_an_interrupted_search_continues_to_the_same_files(tiny_config, tmp_path, monkeypatch):
+    search(tiny_config)
+    other = copy.deepcopy(tiny_config)
+    other.work_dir = str(tmp_path / 'other')
+    original = SupernetScorer.__call__
+    for limit in (0, 4, 5):
+        calls = iter(range(limit))
+
+        def stop(self, scheme, calls=calls):
+            if next(calls, None) is None:
+                raise KeyboardInterrupt
+            return original(self, scheme)
+
+        monkeypatch.setattr(SupernetScorer, '__call__', stop)
+        with pytest.raises(KeyboardInterrupt):
+            search(other)
+    monkeypatch.setattr(SupernetScorer, '__call__', original)
+    search(other)
+    for name in DETERMINISTIC:
+        assert read(tiny_config, name) == read(other, name)
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (dict(seed=1), "seed was '0' and is now '1'"),
+        (dict(num_calibration_images=20), "num_calibration_images was '40' and is now '20'"),
+        (dict(strategy=dict(type='ean_mm.RandomSearch', num_steps=9)), 'strategy was .* and is now'),
+        (dict(reward=dict(metric='accuracy/top1', sparsity_weight=2.0)), 'reward was .* and is now'),
+    ],
+)
+def test_another_search_in_the_folder_is_refused(tiny_config, change, message):
+    search(tiny_config)
+    before = [read(tiny_config, name) for name in DETERMINISTIC]
+    tiny_config.custom_hooks[1].update(change)
+    with pytest.raises(SearchStateError, match=message):
+        search(tiny_config)
+    assert [read(tiny_config, name) for name in DETERMINISTIC] == before
+
+
+def test_the_supernet_of_another_training_is_refused(tiny_config):
+    search(tiny_config)
+    tiny_config.optim_wrapper.optimizer.lr = 0.01
+    with pytest.raises(SupernetError, match='whose optim_wrapper was .* pass --restart'):
+        search(tiny_config)
+
+
+def test_restart_moves_the_old_search_aside(tiny_config):
+    search(tiny_config)
+    before = read(tiny_config, 'search.jsonl')
+    tiny_config.custom_hooks[1].update(seed=1, restart=True)
+    search(tiny_config)
+    aside = Path(tiny_config.work_dir) / 'previous_1'
+    assert (aside / 'search.jsonl').read_bytes() == before
+    assert (aside / 'supernet.pth').exists()
+    assert (aside / 'epoch_2.pth').exists()
+    assert read(tiny_config, 'search.jsonl') != before
+
+
+def test_a_given_supernet_skips_training(tiny_config, tmp_path):
+    search(tiny_config)
+    weights = tmp_path / 'given.pth'
+    (Path(tiny_config.work_dir) / 'supernet.pth').rename(weights)
+    other = copy.deepcopy(tiny_config)
+    other.work_dir = str(tmp_path / 'other')
+    other.custom_hooks = [dict(other.custom_hooks[1], supernet=str(weights))]
+    runner = search(other)
+    assert runner.iter == 0
+    assert not (tmp_path / 'other' / 'supernet.pth').exists()
+    assert read(other, 'search.jsonl') == read(tiny_config, 'search.jsonl')
+
+
+def test_a_plain_checkpoint_is_no_supernet(tiny_config, tmp_path):
+    weights = Runner.from_cfg(copy.deepcopy(tiny_config)).model.state_dict()
+    plain = {key: value for key, value in weights.items() if '.ean.' not in key}
+    torch.save({'state_dict': plain}, tmp_path / 'plain.pth')
+    tiny_config.custom_hooks[1].supernet = str(tmp_path / 'plain.pth')
+    with pytest.raises(SupernetError, match='must hold the weights of this ImageClassifier and of its attention'):
+        search(tiny_config)
+
+
+def test_without_recalibration_the_supernets_own_statistics_score(tiny_config, tmp_path):
+    search(tiny_config)
+    raw = copy.deepcopy(tiny_config)
+    raw.work_dir = str(tmp_path / 'raw')
+    raw.custom_hooks[1].num_calibration_images = 0
+    runner = search(raw)
+    assert [line['scheme'] for line in lines(raw)] == [line['scheme'] for line in lines(tiny_config)]
+    assert [line['metric'] for line in lines(raw)] != [line['metric'] for line in lines(tiny_config)]
+    metrics = runner.model.backbone.set_scheme('all') or runner.val_loop.run()
+    assert metrics['accuracy/top1'] == lines(raw)[1]['metric']
+
+
+class TestBeforeTraining:
+    """What is wrong shows before the first iteration."""
+
+    def refuse(self, cfg, error, message):
+        with pytest.raises(error, match=message):
+            search(cfg)
+        assert not list(Path(cfg.work_dir).glob('*.pth'))
+
+    def test_an_unknown_metric(self, tiny_config):
+        tiny_config.custom_hooks[1].reward.metric = 'mIoU'
+        self.refuse(tiny_config, ValueError, "`reward.metric` must be one .*'accuracy/top1'.*, but got 'mIoU'")
+
+    def test_an_unknown_strategy(self, tiny_config):
+        tiny_config.custom_hooks[1].strategy = dict(type='ean_mm.Reinforced')
+        self.refuse(tiny_config, ValueError, "`strategy` must name .* did you mean 'ean_mm.Reinforce'")
+
+    def test_more_connections_than_there_are(self, tiny_config):
+        tiny_config.custom_hooks[1].min_connected = 7
+        self.refuse(tiny_config, ValueError, '`min_connected` must be at most the 6 connections')
+
+    def test_more_calibration_images_than_there_are(self, tiny_config):
+        tiny_config.custom_hooks[1].num_calibration_images = 61
+        self.refuse(tiny_config, ValueError, 'between 1 and the 60 training images, but got 61')
+
+    def test_no_reward_images(self, tiny_config):
+        for name in ('val_dataloader', 'val_cfg', 'val_evaluator'):
+            tiny_config[name] = None
+        self.refuse(tiny_config, ValueError, '`val_dataloader` must hold the reward images')
+
+    def test_no_supernet_file(self, tiny_config, tmp_path):
+        tiny_config.custom_hooks[1].supernet = str(tmp_path / 'nowhere.pth')
+        self.refuse(tiny_config, SupernetError, 'must be a file, but got .*nowhere')
+
+    def test_a_folder_in_use(self, tiny_config):
+        running = Runner.from_cfg(copy.deepcopy(tiny_config))
+        running.hooks[-1].before_run(running)
+        self.refuse(tiny_config, SearchStateError, r'which process \d+ on .* is using')
+        running.hooks[-1].after_run(running)
+
+
+def test_no_supernet_hook_is_an_error(tiny_config):
+    tiny_config.custom_hooks = tiny_config.custom_hooks[1:]
+    with pytest.raises(ValueError, match=r'`custom_hooks` must hold an ean_mm.SupernetHook'):
+        search(tiny_config)
+
+
+def test_scores_that_are_no_number_stop_the_search_and_keep_its_state(tiny_config, monkeypatch, tmp_path):
+    search(tiny_config)
+    other = copy.deepcopy(tiny_config)
+    other.work_dir = str(tmp_path / 'other')
+    original = SupernetScorer.__call__
+    calls = iter(range(8))
+    monkeypatch.setattr(
+        SupernetScorer,
+        '__call__',
+        lambda self, scheme: original(self, scheme) if next(calls, None) is not None else math.nan,
+    )
+    with pytest.raises(SearchFailedError, match='5 failures in a row'):
+        search(other)
+    assert Ticket.load(Path(other.work_dir) / 'ticket.json')
+    monkeypatch.setattr(SupernetScorer, '__call__', original)
+    search(other)
+    assert [line['metric'] for line in lines(other)[:8]] == [line['metric'] for line in lines(tiny_config)[:8]]
+
+
+def test_none_is_named_when_it_wins(tiny_config):
+    tiny_config.log_level = 'INFO'
+    tiny_config.custom_hooks[1].reward.sparsity_weight = 1000.0
+    search(tiny_config)
+    assert 'No attention at all scored best here: reward 10' in log_of(tiny_config)
+
+
+class TestRetraining:
+    def test_the_written_config_runs_as_it_is(self, tiny_config, tmp_path):
+        search(tiny_config)
+        moved = tmp_path / 'moved'
+        Path(tiny_config.work_dir).rename(moved)
+        cfg = Config.fromfile(moved / 'retrain.py')
+        cfg.work_dir = str(tmp_path / 'retrain')
+        assert 'custom_hooks' not in cfg or not cfg.custom_hooks
+        assert cfg.val_dataloader.dataset.split == 'test'
+        runner = Runner.from_cfg(cfg)
+        runner.train()
+        assert runner.model.backbone.scheme == Ticket.load(moved / 'ticket.json').scheme
+        assert runner.iter == 6
+
+    def test_a_recipe_gives_everything_but_the_model(self, tiny_config, tmp_path):
+        recipe = copy.deepcopy(tiny_config)
+        recipe.custom_hooks = []
+        recipe.train_cfg.max_epochs = 7
+        recipe.model.backbone.attention.reduction = 1
+        recipe.dump(str(tmp_path / 'recipe.py'))
+        tiny_config.custom_hooks[1].retrain_config = str(tmp_path / 'recipe.py')
+        search(tiny_config)
+        cfg = Config.fromfile(Path(tiny_config.work_dir) / 'retrain.py')
+        assert cfg.train_cfg.max_epochs == 7
+        assert cfg.model.backbone.attention.reduction == 2
+        assert EANBackbone(**{k: v for k, v in cfg.model.backbone.items() if k != 'type'})
+
+
+def test_the_ticket_network_scores_as_the_supernet_under_its_mask(tiny_config):
+    runner = search(tiny_config)
+    ticket = str(Path(tiny_config.work_dir) / 'ticket.json')
+    backbone = dict(tiny_config.model.backbone, ticket=ticket)
+    backbone.pop('type')
+    network = EANBackbone(**backbone)
+    state = runner.model.backbone.state_dict()
+    network.load_state_dict(state, strict=False)
+    image = torch.randn(2, 3, 32, 32)
+    network.eval()
+    runner.model.eval()
+    with torch.no_grad():
+        assert torch.equal(network(image)[0], runner.model.backbone(image)[0])
+    assert isinstance(network.scheme, ConnectionScheme)
