@@ -13,7 +13,7 @@ train_dataloader = dict(
         pipeline=_base_.train_pipeline,
     )
 )
-val_dataloader = _base_.test_dataloader
+val_dataloader = dict(_delete_=True, **_base_.test_dataloader)
 val_evaluator = _base_.test_evaluator
 param_scheduler = dict(milestones=[30, 60, 90])
 train_cfg = dict(max_epochs=120, val_interval=1)

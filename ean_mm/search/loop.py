@@ -146,6 +146,11 @@ class SearchLoop:
         return len(self._board)
 
     @property
+    def evaluations(self) -> tuple[Evaluation, ...]:
+        """All evaluations so far, failed ones included, in order."""
+        return tuple(self._board.evaluations)
+
+    @property
     def best(self) -> Evaluation | None:
         """The evaluation that makes the ticket; None while no scheme is eligible."""
         return self._board.best

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..structures import DamagedFileError, Ticket
 from ..structures.durable import reach_point, remove_orphans, sync_directory, write_atomically
-from ..structures.shorten import shorten
+from ..structures.shorten import shorten, shorten_difference
 from .lock import OWNER_FILE, WriterLock
 from .results import Evaluation
 from .scoring import warn
@@ -181,7 +181,7 @@ class SearchRecord:
     def _require_same_identity(self, found: dict[str, str]) -> None:
         names = [*self.identity, *(name for name in found if name not in self.identity)]
         differing = [
-            f'{name} was {_spell(found, name)} and is now {_spell(self.identity, name)}'
+            _spell_difference(name, found.get(name), self.identity.get(name))
             for name in names
             if found.get(name) != self.identity.get(name)
         ]
@@ -312,5 +312,9 @@ def _make_numbered(directory: Path) -> Path:
     return folder
 
 
-def _spell(identity: dict[str, str], name: str) -> str:
-    return shorten(identity[name]) if name in identity else 'not given'
+def _spell_difference(name: str, old: str | None, new: str | None) -> str:
+    if old is None:
+        return f'{name} was not given and is now {shorten(new)}'
+    if new is None:
+        return f'{name} was {shorten(old)} and is now not given'
+    return '{} was {} and is now {}'.format(name, *shorten_difference(old, new))

@@ -1,7 +1,8 @@
-"""Values in error messages, kept to one readable line."""
+"""Values in error messages, cut to what a reader can take in."""
 
 from __future__ import annotations
 
+import os
 import reprlib
 
 _SHORT = reprlib.Repr()
@@ -18,3 +19,20 @@ def shorten(value: object) -> str:
     80
     """
     return _SHORT.repr(value)
+
+
+def shorten_difference(old: str, new: str) -> tuple[str, str]:
+    """Both texts, long ones cut to the surroundings of where they begin to differ.
+
+    >>> shorten_difference('x' * 1000 + 'depth=50', 'x' * 1000 + 'depth=101')
+    ("'...xxxxxxxxxxxxxxxxxxxxxxxxdepth=50'", "'...xxxxxxxxxxxxxxxxxxxxxxxxdepth=101'")
+    """
+    start = max(0, len(os.path.commonprefix([old, new])) - 30)
+    return _excerpt(old, start), _excerpt(new, start)
+
+
+def _excerpt(text: str, start: int, length: int = 80) -> str:
+    if len(text) <= length:
+        return repr(text)
+    cut = text[start : start + length]
+    return repr(('...' if start else '') + cut + ('...' if start + length < len(text) else ''))

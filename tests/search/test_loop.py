@@ -335,6 +335,7 @@ def test_result_is_known_before_the_end(tmp_path, make_ticket):
         result = loop.result(num_top=2)
         assert (result.num_steps, result.num_evaluations, len(result.top)) == (2, 5, 2)
         assert not result.is_finished
+        assert [str(e.scheme) for e in loop.evaluations] == ['00 00', '11 11', '10 00', '00 01', '10 10']
 
 
 def test_ranks_that_read_follow_and_write_nothing(tmp_path, make_ticket):

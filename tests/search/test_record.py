@@ -380,6 +380,16 @@ def test_another_search_is_refused_field_by_field(committed):
     assert len(message) < 600
 
 
+def test_long_fields_are_shown_where_they_differ(tmp_path):
+    old, new = ('model(' + 'x' * 3000 + f'depth={depth}' + 'y' * 3000 for depth in (50, 101))
+    with SearchRecord(tmp_path, {'model': old}) as record:
+        record.load()
+        record.commit({})
+    with pytest.raises(SearchStateError, match=r"was '\.\.\.x+depth=50y+.* now '\.\.\.x+depth=101y+") as i:
+        SearchRecord(tmp_path, {'model': new}, is_writer=False).load()
+    assert len(str(i.value)) < 600
+
+
 def test_restart_moves_everything_aside_and_deletes_nothing(committed):
     for name in ('ticket.json', 'timing.jsonl', 'state.pt.damaged-1', 'report.html', 'config.py'):
         (committed / name).write_text(name)

@@ -1,0 +1,135 @@
+"""Every shipped config loads, says what it is, and builds its model on the CPU."""
+
+import ast
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+
+from ean_mm.hooks.wrapped_backbone import find_backbone
+from ean_mm.search import Reward
+from ean_mm.structures import BackboneFingerprint, ConnectionScheme, Ticket, TicketError
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = sorted((ROOT / 'configs' / 'ean').glob('*.py'))
+
+
+@pytest.fixture(params=CONFIGS, ids=lambda path: path.stem)
+def path(request):
+    pytest.importorskip('mmpretrain')
+    return request.param
+
+
+def test_there_are_configs():
+    assert {'resnet20_se_digits', 'resnet50_se', 'resnet50_se_paper', 'resnet164_se_cifar100'} <= {
+        path.stem for path in CONFIGS
+    }
+
+
+def test_it_starts_with_a_docstring(path):
+    docstring = ast.get_docstring(ast.parse(path.read_text()))
+    assert docstring
+    assert docstring.splitlines()[0].endswith(('.', 'val.'))
+
+
+def test_it_inherits_at_most_twice_and_only_from_files_beside_it(path):
+    depth, current = 0, path
+    while True:
+        names = [
+            node.value.value
+            for node in ast.parse(current.read_text()).body
+            if isinstance(node, ast.Assign) and node.targets[0].id == '_base_'
+        ]
+        if not names:
+            break
+        depth, current = depth + 1, current.parent / names[0]
+        assert current.parent == path.parent
+    assert depth <= 2
+
+
+def test_its_model_builds(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    cfg = Config.fromfile(path)
+    init_default_scope(cfg.default_scope)
+    backbone = cfg.model.backbone
+    if backbone.get('ticket', '').startswith('work_dirs'):
+        backbone.ticket = write_ticket(backbone, tmp_path)
+    model = MODELS.build(cfg.model)
+    wrapped = find_backbone(model)
+    is_ticket = '_ticket' in path.stem
+    assert (wrapped.scheme == ConnectionScheme.all(wrapped.blocks_per_stage)) == (not is_ticket)
+    assert bool(cfg.custom_hooks) == (not is_ticket)
+
+
+def write_ticket(backbone, directory):
+    """The ticket that the search of this backbone would write, any scheme."""
+    free = dict(backbone)
+    free.pop('ticket')
+    wrapped = MODELS.build(free)
+    mask = [index % 2 == 0 for index in range(wrapped.num_connections)]
+    Ticket(
+        origin='given',
+        scheme=ConnectionScheme.from_mask(mask, wrapped.blocks_per_stage),
+        backbone=wrapped.fingerprint,
+        attention=wrapped.attention_spec,
+        sharing=wrapped.sharing,
+    ).save(directory / 'ticket.json')
+    return str(directory / 'ticket.json')
+
+
+def test_a_ticket_config_without_its_ticket_says_so(monkeypatch, tmp_path):
+    pytest.importorskip('mmpretrain')
+    monkeypatch.chdir(tmp_path)
+    cfg = Config.fromfile(ROOT / 'configs/ean/resnet50_se_ticket.py')
+    init_default_scope(cfg.default_scope)
+    with pytest.raises(TicketError, match=r'work_dirs/resnet50_se/ticket\.json'):
+        MODELS.build(cfg.model)
+
+
+def test_reward_and_training_images_are_disjoint_and_the_test_set_is_another(path):
+    cfg = Config.fromfile(path)
+    train, reward, test = (cfg[f'{name}_dataloader'].dataset for name in ('train', 'val', 'test'))
+    if '_ticket' in path.stem:
+        assert reward == test
+        assert train.type != 'ean_mm.HoldOut'
+    elif train.type == 'ean_mm.HoldOut':
+        same = [key for key in train if key not in ('part', 'dataset')]
+        assert (train.part, reward.part) == ('train', 'reward')
+        assert all(train[key] == reward[key] for key in same)
+        assert train.dataset.split == reward.dataset.split == 'train' != test.split
+    else:
+        assert (train.split, reward.split, test.split) == ('train', 'reward', 'test')
+
+
+def test_the_paper_preset_is_the_published_protocol():
+    cfg = Config.fromfile(ROOT / 'configs/ean/resnet50_se_paper.py')
+    supernet, search = cfg.custom_hooks
+    assert cfg.train_cfg.max_epochs == 40
+    assert supernet.sampling == 'bernoulli'
+    assert search.num_calibration_images == 0
+    assert search.min_connected == 0
+    assert search.strategy.preset == 'paper'
+    reward = Reward(**search.reward)
+    assert reward(55.0, [True] * 9 + [False] * 7) == 1.875
+    assert cfg.optim_wrapper.optimizer == dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4)
+    assert cfg.auto_scale_lr.base_batch_size == 256 == 8 * cfg.train_dataloader.batch_size
+
+
+@pytest.mark.parametrize(
+    ('name', 'codes', 'attention'),
+    [
+        ('sge', (4, 11, 19, 3), {'type': 'ean_mm.SGE', 'groups': 64}),
+        ('dia', (6, 3, 50, 3), {'type': 'ean_mm.DIA', 'reduction': 20}),
+    ],
+)
+def test_published_tickets_are_quoted(name, codes, attention):
+    ticket = Ticket.load(ROOT / f'configs/ean/tickets/resnet50_{name}_quoted.json')
+    assert ticket.origin == 'quoted'
+    assert ticket.scheme.codes == codes
+    assert ticket.scheme.sparsity == 0.4375
+    assert ticket.metrics == {}
+    assert ticket.attention == attention
+    assert ticket.backbone == BackboneFingerprint(
+        type='ResNet', depth=50, blocks_per_stage=(3, 4, 6, 3), channels=(256, 512, 1024, 2048)
+    )
