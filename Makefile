@@ -18,8 +18,7 @@ TEST        = -m pytest --numprocesses $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 ONE_THREAD  = OMP_NUM_THREADS=1
 
 # The demo: search, then retrain the ticket by the config which the search has written.
-DEMO_CONFIG  = configs/ean/resnet20_se_digits.py
-DEMO_RETRAIN = work_dirs/resnet20_se_digits/retrain.py
+DEMO_CONFIG = configs/ean/resnet20_se_digits.py
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -31,7 +30,7 @@ help:  ## list the targets
 
 demo: $(VENV)/.stamp-project  ## search where to plug attention (handwritten digits, no download), retrain the ticket
 	$(VENV)/bin/python tools/search.py $(DEMO_CONFIG)
-	$(VENV)/bin/python tools/train.py $(DEMO_RETRAIN)
+	$(VENV)/bin/python tools/compare.py $(DEMO_CONFIG) --schemes ticket
 
 demo-compare: $(VENV)/.stamp-project  ## retrain no attention, attention everywhere and the ticket, side by side
 	$(VENV)/bin/python tools/search.py $(DEMO_CONFIG)

@@ -1,6 +1,7 @@
 """What the command-line tools share."""
 
 from .arguments import add_search_flags, add_training_flags, build_parser, load_config, merge_search_flags
+from .comparison import compare
 from .data import check_data
 from .errors import one_sentence
 from .fast_dev_run import shorten_run
@@ -12,6 +13,7 @@ __all__ = [
     'add_training_flags',
     'build_parser',
     'check_data',
+    'compare',
     'describe_plan',
     'find_checkpoint',
     'load_config',

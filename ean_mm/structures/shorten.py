@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import reprlib
 
 _SHORT = reprlib.Repr()
@@ -27,7 +26,9 @@ def shorten_difference(old: str, new: str) -> tuple[str, str]:
     >>> shorten_difference('x' * 1000 + 'depth=50', 'x' * 1000 + 'depth=101')
     ("'...xxxxxxxxxxxxxxxxxxxxxxxxdepth=50'", "'...xxxxxxxxxxxxxxxxxxxxxxxxdepth=101'")
     """
-    start = max(0, len(os.path.commonprefix([old, new])) - 30)
+    pairs = enumerate(zip(old, new, strict=False))
+    differing = next((index for index, (a, b) in pairs if a != b), min(len(old), len(new)))
+    start = max(0, differing - 30)
     return _excerpt(old, start), _excerpt(new, start)
 
 

@@ -24,6 +24,8 @@ from .strict_json import MAX_BYTES, check_json_value, read_strict_json
 
 FORMAT: Final = 'ean_mm.ticket'
 VERSION: Final = 1
+# the backbone knows the one; the other can name a checkpoint to load
+_NOT_IN_ATTENTION = ('in_channels', 'init_cfg')
 
 
 class TicketError(ValueError):
@@ -59,6 +61,9 @@ def _check_attention(value: object) -> object:
     check_json_value(value, 'attention')
     if not isinstance(value, dict) or not isinstance(value.get('type'), str) or not value['type']:
         raise ValueError("must be a dict with a 'type'")
+    for name in _NOT_IN_ATTENTION:
+        if name in value:
+            raise ValueError(f'must not give {name!r}, which the config and the backbone do')
     return {'type': value['type'], **value}
 
 

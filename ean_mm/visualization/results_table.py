@@ -1,10 +1,11 @@
-"""The table that ends a search."""
+"""The table that ends a search or a comparison."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from statistics import mean, stdev
 
 from rich.console import Console
 from rich.table import Table
@@ -12,71 +13,81 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class ResultRow:
-    """One network of the results.
+    """One scheme of the results.
 
     Attributes:
-        name: 'none', 'all', 'ticket' or a rank.
+        name: 'none', 'all', 'ticket' or a runner-up.
         scheme: bits per stage.
-        metric: of the supernet under this scheme, or of a network trained with it.
-        reward: metric plus sparsity bonus; None for a trained network.
+        metric: score of the supernet under this scheme, on the reward images.
+        reward: metric plus sparsity bonus.
         num_connected: connections of the scheme.
         params: parameters of the whole network.
         macs: multiply-accumulates for one image.
         latency_ms: measured; None where it was not.
+        trained: test metrics of networks trained from scratch with the scheme, one per seed.
     """
 
     name: str
     scheme: str
     metric: float
-    reward: float | None
+    reward: float
     num_connected: int
     params: int
     macs: int
     latency_ms: float | None
+    trained: tuple[float, ...] = ()
 
     def to_dict(self) -> dict:
         """The row as plain values."""
         return asdict(self)
 
 
-def format_results(rows: Sequence[ResultRow], metric: str, title: str, width: int = 110) -> str:
-    """Render rows as a text table.
+def format_results(rows: Sequence[ResultRow], metric: str, title: str, width: int = 120) -> str:
+    """Render rows as a text table; a column for trained networks appears when one has been trained.
 
     Args:
-        rows: from best to worst, or in any order that tells the story.
+        rows: in the order that tells the story.
         metric: name of the metric, for the header.
         title: what the figures are, above the table.
         width: of the text, in characters.
     """
+    has_trained = any(row.trained for row in rows)
+    headers = [f'supernet {metric}', 'reward', 'on', 'params', 'MACs', 'latency ms']
+    if has_trained:
+        headers.insert(0, f'trained {metric}')
     table = Table(title=title, title_justify='left')
     table.add_column('')
     table.add_column('scheme', no_wrap=True)
-    for header in (metric, 'reward', 'connected', 'params', 'MACs', 'latency ms'):
+    for header in headers:
         table.add_column(header, justify='right')
     for row in rows:
-        table.add_row(
-            row.name,
-            row.scheme,
-            f'{row.metric:.2f}',
-            _optional(row.reward, '.2f'),
-            str(row.num_connected),
-            f'{row.params:,}',
-            _in_millions(row.macs),
-            _optional(row.latency_ms, '.2f'),
-        )
+        cells = _format_row(row)
+        table.add_row(row.name, row.scheme, *cells[0 if has_trained else 1 :])
     return to_text(table, width)
 
 
-def to_text(renderable: object, width: int = 110) -> str:
+def to_text(renderable: object, width: int = 120) -> str:
     """Render anything of rich as plain text, for a log."""
     text = io.StringIO()
     Console(file=text, width=width).print(renderable)
-    return text.getvalue().rstrip()
+    return '\n'.join(line.rstrip() for line in text.getvalue().splitlines())
 
 
-def _optional(value: float | None, spec: str) -> str:
-    return '-' if value is None else format(value, spec)
+def _format_row(row: ResultRow) -> list[str]:
+    return [
+        _format_trained(row.trained),
+        f'{row.metric:.2f}',
+        f'{row.reward:.2f}',
+        str(row.num_connected),
+        f'{row.params:,}',
+        f'{row.macs / 1e6:,.2f} M',
+        '-' if row.latency_ms is None else f'{row.latency_ms:.2f}',
+    ]
 
 
-def _in_millions(macs: int) -> str:
-    return f'{macs / 1e6:,.2f} M'
+def _format_trained(values: Sequence[float]) -> str:
+    if not values:
+        return '-'
+    if len(values) == 1:
+        return f'{values[0]:.2f}'
+    return f'{mean(values):.2f} ± {stdev(values):.2f} ({len(values)} seeds)'

@@ -83,13 +83,14 @@ def _draw_blocks(
     best = sorted(schemes, key=lambda scheme: -scheme.reward)[: max(1, len(schemes) // 4)]
     use = np.mean([scheme.mask for scheme in best], axis=0)
     position = np.arange(len(use))
-    connected = np.zeros(len(use), bool) if ticket is None else ticket
-    colors = np.where(connected, 'tab:red', 'lightgray')
-    axes.bar(position, use, color=colors)
+    axes.bar(position, use, color='lightgray')
+    if ticket is not None:
+        axes.plot(position[ticket], use[ticket], '*', color='tab:red', markersize=11, clip_on=False, label='ticket')
+        axes.legend(loc='upper right')
     for edge in np.cumsum(blocks_per_stage)[:-1]:
         axes.axvline(edge - 0.5, color='black', linewidth=0.8)
     axes.set(
-        xlabel='block (lines: stages; red: in the ticket)',
+        xlabel='block (lines part the stages)',
         ylabel='share of the best quarter',
         title='Where the best schemes connect',
         ylim=(0, 1),

@@ -140,6 +140,27 @@ def test_quoted_tickets_claim_nothing_that_was_not_published(name, codes, attent
     assert path.read_text(encoding='utf-8') == ticket.to_json()
 
 
+def test_the_documented_example_is_the_shipped_ticket():
+    text = (CONFIGS.parent / 'docs' / 'ticket_format.md').read_text(encoding='utf-8')
+    example = Ticket.from_json(text.split('```json\n')[1].split('```')[0])
+    shipped = Ticket.load(CONFIGS / 'ean' / 'tickets' / 'resnet50_sge_quoted.json')
+    assert example.model_copy(update={'notes': shipped.notes}) == shipped
+    for field in Ticket.model_fields | BackboneFingerprint.model_fields:
+        assert f'| `{field}` |' in text
+
+
+def test_the_documented_messages_are_the_real_ones(tmp_path, monkeypatch):
+    text = (CONFIGS.parent / 'docs' / 'ticket_format.md').read_text(encoding='utf-8')
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'my_ticket.json').write_text(changed(scheme='101 0210 100100 010'))
+    with pytest.raises(TicketError, match='my_ticket') as first:
+        Ticket.load('my_ticket.json')
+    deeper = BackboneFingerprint(type='ResNet', depth=101, blocks_per_stage=(3, 4, 23, 3), channels=WIDTHS)
+    with pytest.raises(TicketError, match='depth 101') as second:
+        make_ticket().check_backbone(deeper)
+    assert f'```text\n{first.value}\n{second.value}\n```' in text
+
+
 # -- the backbone ---------------------------------------------------------------------------------
 
 
@@ -201,6 +222,8 @@ def test_another_backbone_is_refused_with_both_layouts(kind, depth, blocks, chan
         ({'attention': 'ean_mm.SE'}, r"`attention` must be a dict with a 'type'"),
         ({'attention': {'reduction': 16}}, r"`attention` must be a dict with a 'type'"),
         ({'attention': {'type': 3}}, r"`attention` must be a dict with a 'type'"),
+        ({'attention': {'type': 'ean_mm.SE', 'init_cfg': {}}}, r"`attention` must not give 'init_cfg', which"),
+        ({'attention': {'type': 'ean_mm.SE', 'in_channels': 8}}, r"`attention` must not give 'in_channels'"),
         ({'sharing': 'network'}, r"`sharing` must be 'stage' or 'block', but got 'network'"),
         ({'metrics': {'top1': True}}, r'`metrics.top1` must be a valid number, but got True'),
         ({'metrics': {'top1': '76'}}, r"`metrics.top1` must be a valid number, but got '76'"),

@@ -1,0 +1,85 @@
+"""Flags of the tools, merged into a config."""
+
+import pytest
+
+from ean_mm.launch import (
+    add_search_flags,
+    add_training_flags,
+    build_parser,
+    check_data,
+    load_config,
+    merge_search_flags,
+)
+from ean_mm.launch.arguments import find_search_hook
+
+CONFIG = """
+optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1))
+train_cfg = dict(max_epochs=2)
+custom_hooks = [dict(type='ean_mm.SearchHook', seed=0)]
+"""
+
+
+@pytest.fixture
+def parse(tmp_path):
+    path = tmp_path / 'small.py'
+    path.write_text(CONFIG)
+    parser = build_parser('A tool.')
+    add_training_flags(parser)
+    add_search_flags(parser)
+    return lambda *flags: parser.parse_args([str(path), *flags])
+
+
+def test_the_work_directory_is_named_after_the_config(parse):
+    assert load_config(parse()).work_dir == 'work_dirs/small'
+    assert load_config(parse('--work-dir', 'here')).work_dir == 'here'
+
+
+def test_options_override_entries(parse):
+    args = parse('--cfg-options', 'train_cfg.max_epochs=7', 'custom_hooks.0.seed=3')
+    cfg = load_config(args)
+    assert cfg.train_cfg.max_epochs == 7
+    assert find_search_hook(cfg).seed == 3
+
+
+def test_training_flags_mean_what_they_mean_in_mm(parse):
+    cfg = load_config(parse('--amp', '--resume', '--launcher', 'pytorch'))
+    assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
+    assert cfg.optim_wrapper.loss_scale == 'dynamic'
+    assert (cfg.resume, cfg.load_from, cfg.launcher) == (True, None, 'pytorch')
+    assert load_config(parse('--resume', 'epoch_3.pth')).load_from == 'epoch_3.pth'
+
+
+def test_scaling_the_learning_rate_needs_its_base(parse):
+    with pytest.raises(ValueError, match='`auto_scale_lr` must be in the config to use --auto-scale-lr'):
+        load_config(parse('--auto-scale-lr'))
+
+
+def test_search_flags_reach_the_hook(parse):
+    args = parse('--supernet', 'x.pth', '--trust-checkpoint', '--restart')
+    cfg = load_config(args)
+    merge_search_flags(cfg, args)
+    hook = find_search_hook(cfg)
+    assert (hook.supernet, hook.trust_checkpoint, hook.restart) == ('x.pth', True, True)
+
+
+def test_a_config_without_search_is_named(parse):
+    args = parse('--cfg-options', 'custom_hooks=[]')
+    with pytest.raises(ValueError, match=r'`custom_hooks` must hold an ean_mm.SearchHook to search'):
+        merge_search_flags(load_config(args), args)
+
+
+def test_a_missing_config_is_named():
+    args = build_parser('A tool.').parse_args(['configs/nowhere.py'])
+    with pytest.raises(ValueError, match="`config` must be a file, but got 'configs/nowhere.py'"):
+        load_config(args)
+
+
+def test_missing_data_is_named_before_anything_is_built(tiny_config):
+    check_data(tiny_config, 'train_dataloader', 'val_dataloader')
+    tiny_config.val_dataloader.dataset = dict(
+        type='ean_mm.HoldOut',
+        part='reward',
+        dataset=dict(type='ImageNet', data_root='nowhere/imagenet', split='train'),
+    )
+    with pytest.raises(OSError, match="but got 'nowhere/imagenet' .* https://www.image-net.org"):
+        check_data(tiny_config, 'train_dataloader', 'val_dataloader')

@@ -1,0 +1,109 @@
+"""Plan, fast-dev-run, resume and comparison on a small search."""
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.runner import Runner
+
+from ean_mm.evaluation import SupernetError
+from ean_mm.launch import compare, describe_plan, find_checkpoint, shorten_run
+from ean_mm.structures import Ticket
+
+IMAGENET = dict(
+    type='ImageNet',
+    data_root='nowhere/imagenet',
+    split='train',
+    pipeline=[
+        dict(type='LoadImageFromFile'),
+        dict(type='RandomResizedCrop', scale=32),
+        dict(type='PackInputs'),
+    ],
+)
+
+
+def run(cfg):
+    runner = Runner.from_cfg(copy.deepcopy(cfg))
+    runner.train()
+    return runner
+
+
+class TestFastDevRun:
+    def test_each_phase_takes_two_iterations(self, tiny_config):
+        short = shorten_run(tiny_config)
+        runner = run(short)
+        assert runner.iter == 2
+        assert len(runner.val_dataloader) == 2
+        assert Path(short.work_dir).name == 'fast_dev_run'
+        steps = [json.loads(x)['step'] for x in (Path(short.work_dir) / 'search.jsonl').read_text().splitlines()]
+        assert max(steps[2:]) == 1
+
+    def test_missing_data_is_replaced_by_random_images(self, tiny_config):
+        held_out = dict(type='ean_mm.HoldOut', dataset=IMAGENET)
+        tiny_config.train_dataloader.dataset = dict(held_out, part='train')
+        tiny_config.val_dataloader.dataset = dict(held_out, part='reward')
+        short = shorten_run(tiny_config)
+        assert short.train_dataloader.dataset.type == 'ean_mm.GeneratedImages'
+        assert short.train_dataloader.dataset.num_classes == 10
+        run(short)
+        assert Ticket.load(Path(short.work_dir) / 'ticket.json')
+
+    def test_the_given_config_stays_as_it_is(self, tiny_config):
+        before = copy.deepcopy(tiny_config.to_dict())
+        shorten_run(tiny_config)
+        assert tiny_config.to_dict() == before
+
+
+class TestPlan:
+    def test_sites_costs_and_estimates(self, tiny_config):
+        text = describe_plan(tiny_config)
+        assert '4 x 32 x 32' in text
+        assert '16 x 8 x 8' in text
+        assert '11 00 00' in text
+        assert '120 images' in text  # two epochs of sixty
+        assert 'at most 14 schemes, 1,960 images' in text  # a hundred for the reward, forty for calibration
+        assert not (Path(tiny_config.work_dir) / 'supernet.pth').exists()
+
+    def test_missing_data_leaves_its_part_open(self, tiny_config):
+        tiny_config.train_dataloader.dataset = IMAGENET
+        text = ' '.join(describe_plan(tiny_config).split())
+        assert 'how many there are is unknown, the data is missing' in text
+
+
+class TestResume:
+    def test_training_goes_on_from_the_newest_good_checkpoint(self, tiny_config):
+        tiny_config.custom_hooks = tiny_config.custom_hooks[:1]
+        assert find_checkpoint(tiny_config) is None
+        run(tiny_config)
+        newest = find_checkpoint(tiny_config)
+        assert newest.name == 'epoch_2.pth'
+        newest.write_bytes(newest.read_bytes()[:1000])
+        assert find_checkpoint(tiny_config).name == 'epoch_1.pth'
+
+    def test_another_training_is_refused(self, tiny_config):
+        tiny_config.custom_hooks = tiny_config.custom_hooks[:1]
+        run(tiny_config)
+        tiny_config.optim_wrapper.optimizer.lr = 0.1
+        with pytest.raises(SupernetError, match='whose optim_wrapper was'):
+            find_checkpoint(tiny_config)
+
+    def test_a_checkpoint_with_code_is_passed_over(self, tiny_config, tmp_path):
+        Path(tiny_config.work_dir).mkdir()
+        torch.save({'state_dict': {}, 'meta': Path('x')}, Path(tiny_config.work_dir) / 'epoch_9.pth')
+        assert find_checkpoint(tiny_config) is None
+
+
+def test_comparison_trains_what_it_is_asked_for_once(tiny_config, monkeypatch):
+    directory = Path(tiny_config.work_dir)
+    with pytest.raises(ValueError, match='`work_dir` must hold a finished search'):
+        compare(directory, ['ticket'], [0])
+    run(tiny_config)
+    text = compare(directory, ['ticket'], [0, 1])
+    row = {line.split('│')[1].strip(): line.split('│')[3].strip() for line in text.splitlines() if '│' in line}
+    assert row['none'] == row['all'] == '-'
+    assert '(2 seeds)' in row['ticket']
+    assert (directory / 'compare' / 'ticket_1' / 'metrics.json').exists()
+    monkeypatch.setattr(Runner, 'train', lambda self: pytest.fail('trained twice'))
+    assert compare(directory, ['ticket'], [0, 1]) == text
