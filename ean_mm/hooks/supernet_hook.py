@@ -109,10 +109,10 @@ class SupernetHook(Hook):
             )
         if not is_model_wrapper(runner.model):
             return
-        if not runner.cfg.get('find_unused_parameters', False):
+        if not getattr(runner.model, 'find_unused_parameters', True):
             raise ValueError(
-                '`find_unused_parameters` must be True to train a supernet on several ranks, but got '
-                f'{runner.cfg.get("find_unused_parameters")!r}; set it at the top level of the config.'
+                '`find_unused_parameters` must be True to train a supernet on several ranks, but got False; '
+                'set it at the top level of the config.'
             )
         if any(getattr(site.block, 'with_cp', False) for site in self.backbone.sites):
             raise ValueError(

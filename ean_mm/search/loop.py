@@ -78,15 +78,7 @@ class SearchLoop:
         self.all = ConnectionScheme.all(blocks_per_stage)
         self.blocks_per_stage = self.all.blocks_per_stage
         num_connections = self.all.num_connections
-        if strategy.num_connections != num_connections:
-            raise ValueError(
-                f'`strategy` must propose {num_connections} bits for {self.blocks_per_stage} '
-                f'blocks per stage, but got {strategy.num_connections}.'
-            )
-        if require_whole('min_connected', min_connected, 0) > num_connections:
-            raise ValueError(
-                f'`min_connected` must be at most the {num_connections} connections there are, but got {min_connected}.'
-            )
+        _check_fit(strategy, min_connected, self.blocks_per_stage)
         self.strategy = strategy
         self.score = score
         self.reward = reward
@@ -298,3 +290,16 @@ class SearchLoop:
         is_missing = not self.record.ticket_path.exists()
         if self.record.is_writer and best is not None and is_missing:
             self.record.save_ticket(self.make_ticket(best))
+
+
+def _check_fit(strategy: Strategy, min_connected: int, blocks_per_stage: tuple[int, ...]) -> None:
+    num_connections = sum(blocks_per_stage)
+    if strategy.num_connections != num_connections:
+        raise ValueError(
+            f'`strategy` must propose {num_connections} bits for {blocks_per_stage} '
+            f'blocks per stage, but got {strategy.num_connections}.'
+        )
+    if require_whole('min_connected', min_connected, 0) > num_connections:
+        raise ValueError(
+            f'`min_connected` must be at most the {num_connections} connections there are, but got {min_connected}.'
+        )

@@ -8,25 +8,26 @@ from pathlib import Path
 
 import pytest
 
+from ean_mm.search import Evaluation, Reward, SearchLoop, SearchRecord
+from ean_mm.structures import BackboneFingerprint, Ticket
 
-def _load_toys():
-    """The sibling file as a module; test folders are no packages."""
-    path = Path(__file__).with_name('search_process.py')
-    spec = importlib.util.spec_from_file_location('search_process', path)
+
+def _load(name: str):
+    """A sibling file as a module that tests can import; test folders are no packages."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f'{name}.py'))
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
 
 
-@pytest.fixture(scope='session')
-def toys():
-    """The names of ``search_process.py``."""
-    return sys.modules.get('search_process') or _load_toys()
+toys = _load('search_process')
+toy_search = _load('toy_search')
+record_steps = _load('record_steps')
 
 
 @pytest.fixture(scope='session')
-def server(toys, tmp_path_factory):
+def server(tmp_path_factory):
     """A process that runs searches in processes of their own."""
     server = toys.SearchServer(tmp_path_factory.mktemp('stderr'))
     yield server
@@ -39,3 +40,39 @@ def warnings_logged(monkeypatch):
     texts: list[str] = []
     monkeypatch.setattr('ean_mm.search.scoring.print_log', lambda text, **_: texts.append(text))
     return texts
+
+
+@pytest.fixture
+def committed(tmp_path):
+    """A folder with four commits, of steps 0 to 3."""
+    record_steps.commit_steps(tmp_path, 0, 1, 2, 3)
+    return tmp_path
+
+
+@pytest.fixture
+def make_ticket():
+    def make(evaluation: Evaluation) -> Ticket:
+        backbone = BackboneFingerprint(type='Toy', depth=None, blocks_per_stage=toy_search.LAYOUT, channels=(8, 16))
+        return Ticket(
+            origin='searched',
+            scheme=evaluation.scheme,
+            backbone=backbone,
+            attention={'type': 'ean_mm.SE'},
+            sharing='stage',
+            metrics={'accuracy/top1': evaluation.metric},
+        )
+
+    return make
+
+
+@pytest.fixture
+def run(tmp_path, make_ticket, warnings_logged):
+    """Run a search in ``tmp_path`` (or a folder in it) and return its result."""
+
+    def run(strategy, score=None, folder='run', identity=None, reward=None, **arguments):
+        given = dict(reward=reward or Reward(), blocks_per_stage=toy_search.LAYOUT, make_ticket=make_ticket)
+        with SearchRecord(tmp_path / folder, identity or {'seed': '0'}) as record:
+            loop = SearchLoop(strategy, score or toy_search.Scores(), record=record, **given, **arguments)
+            return loop.run()
+
+    return run

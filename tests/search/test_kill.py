@@ -199,7 +199,7 @@ def test_of_five_started_together_one_runs(server, tmp_path):
     assert len((directory / 'search.jsonl').read_bytes().splitlines()) == 2 + 3 * 2
 
 
-def test_the_second_gives_up_at_once(server, toys, tmp_path):
+def test_the_second_gives_up_at_once(server, tmp_path):
     with SearchRecord(tmp_path, {'seed': '0'}):
         start = time.monotonic()
         code, text = server.run(directory=str(tmp_path))
