@@ -20,12 +20,14 @@ test_pipeline = [dict(type='PackInputs')]
 train_dataloader = dict(
     batch_size=100,
     num_workers=0,
+    persistent_workers=False,
     dataset=dict(type='ean_mm.CuedDigits', split='train', num_scenes=50000, pipeline=train_pipeline),
     sampler=dict(type='ean_mm.EpochSlices', num_per_epoch=2000, seed=0),
 )
 val_dataloader = dict(
     batch_size=250,
     num_workers=0,
+    persistent_workers=False,
     dataset=dict(type='ean_mm.CuedDigits', split='reward', num_scenes=2000, pipeline=test_pipeline),
     sampler=dict(type='DefaultSampler', shuffle=False),
 )
@@ -33,6 +35,7 @@ val_evaluator = dict(type='Accuracy', topk=(1,))
 test_dataloader = dict(
     batch_size=250,
     num_workers=0,
+    persistent_workers=False,
     dataset=dict(type='ean_mm.CuedDigits', split='test', num_scenes=4000, pipeline=test_pipeline),
     sampler=dict(type='DefaultSampler', shuffle=False),
 )

@@ -24,6 +24,7 @@ from .strict_json import MAX_BYTES, check_json_value, read_strict_json
 
 FORMAT: Final = 'ean_mm.ticket'
 VERSION: Final = 1
+MAX_CONNECTIONS = 4096
 # the backbone knows the one; the other can name a checkpoint to load
 _NOT_IN_ATTENTION = ('in_channels', 'init_cfg')
 
@@ -53,6 +54,8 @@ def _to_tuple(value: object) -> object:
 def _check_scheme(value: object) -> ConnectionScheme:
     if not isinstance(value, ConnectionScheme):
         raise ValueError('must be a ConnectionScheme')
+    if value.num_connections > MAX_CONNECTIONS:
+        raise ValueError(f'must have at most {MAX_CONNECTIONS} connections')
     return value
 
 
@@ -269,6 +272,8 @@ def _check_version(fields: dict) -> None:
 
 
 def _read_scheme(text: object) -> ConnectionScheme:
+    if isinstance(text, str) and len(text) > 2 * MAX_CONNECTIONS:
+        raise TicketError(f'`scheme` must have at most {MAX_CONNECTIONS} connections, but got {shorten(text)}.')
     try:
         return ConnectionScheme.from_string(text)  # type: ignore[arg-type]
     except ValueError as err:

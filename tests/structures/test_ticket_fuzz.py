@@ -113,6 +113,7 @@ def test_fuzz_round_trip(ticket):
         '{"a": [' + '1,' * 32_000 + '1]}',
         '{' + ','.join(f'"{n}":1' for n in range(5_000)) + ',"1":1}',
         changed(metrics={str(n): n for n in range(4_000)}),
+        changed(scheme='1 ' * 4_000 + '1'),
         changed(scheme='1' * 60_000),
         changed(scheme='1 ' * 30_000 + '1'),
         changed(attention={'type': 'x', 'list': [''] * 15_000}),

@@ -30,6 +30,8 @@ from ean_mm.structures import ConnectionScheme, Ticket, TicketError
         ({'scheme': '101'}, r'`scheme` must have \(3, 4, 6, 3\) blocks .* as `backbone` has'),
         ({'scheme': '101 0110 100100 012'}, r"`scheme` must hold '0', '1' .* got '2' at index 18"),
         ({'scheme': 'all'}, r"`scheme` must hold '0', '1'"),
+        ({'scheme': '1' * 5000}, r'`scheme` must have at most 4096 connections, but got ConnectionScheme'),
+        ({'scheme': '1' * 9000}, r"`scheme` must have at most 4096 connections, but got '1111"),
         ({'scheme': [1, 0]}, r'`scheme` must be a text'),
         ({'backbone': []}, r'`backbone` must be an object, but got \[\]'),
         ({'backbone': {'self': 1}}, r'`backbone.type` must be given'),
@@ -160,6 +162,7 @@ def test_a_pipe_is_not_waited_for(tmp_path):
     ('changes', 'match'),
     [
         ({'scheme': '101 0110 100100 010'}, r'`scheme` must be a ConnectionScheme, but got'),
+        ({'scheme': ConnectionScheme.all((4097,))}, r'`scheme` must have at most 4096 connections'),
         ({'scheme': ConnectionScheme.all((3, 4, 6))}, r'`scheme` must have \(3, 4, 6, 3\)'),
         ({'version': True}, r'`version` must be a valid integer, but got True'),
         ({'metrics': {'a': float('nan')}}, r'`metrics.a` must be a finite number, but got nan'),
