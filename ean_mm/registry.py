@@ -15,15 +15,9 @@ from mmengine.registry import Registry
 
 MODELS = Registry('model', parent=MMENGINE_MODELS, scope='ean_mm', locations=['ean_mm.models'])
 HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='ean_mm', locations=['ean_mm.hooks'])
-DATASETS = Registry(
-    'dataset', parent=MMENGINE_DATASETS, scope='ean_mm', locations=['ean_mm.datasets']
-)
-TRANSFORMS = Registry(
-    'transform', parent=MMENGINE_TRANSFORMS, scope='ean_mm', locations=['ean_mm.datasets']
-)
-DATA_SAMPLERS = Registry(
-    'data sampler', parent=MMENGINE_DATA_SAMPLERS, scope='ean_mm', locations=['ean_mm.datasets']
-)
+DATASETS = Registry('dataset', parent=MMENGINE_DATASETS, scope='ean_mm', locations=['ean_mm.datasets'])
+TRANSFORMS = Registry('transform', parent=MMENGINE_TRANSFORMS, scope='ean_mm', locations=['ean_mm.datasets'])
+DATA_SAMPLERS = Registry('data sampler', parent=MMENGINE_DATA_SAMPLERS, scope='ean_mm', locations=['ean_mm.datasets'])
 STRATEGIES = Registry('search strategy', scope='ean_mm', locations=['ean_mm.search'])
 
 
@@ -44,8 +38,7 @@ def build_from(registry: Registry, cfg: dict, argument: str, **extra):
         raise ValueError(f"`{argument}` must be a dict with a 'type', but got {cfg!r}.")
     if isinstance(name, str) and not _is_registered(registry, name):
         raise ValueError(
-            f'`{argument}` must name a registered {registry.name}, but got {name!r}; '
-            f'{_closest_names(registry, name)}'
+            f'`{argument}` must name a registered {registry.name}, but got {name!r}; {_closest_names(registry, name)}'
         )
     if registry.parent is None:  # other packages' default scopes have no branch in a registry of our own
         arguments = {key: value for key, value in cfg.items() if key != 'type'}

@@ -33,9 +33,7 @@ def install(monkeypatch):
 def test_nothing_installed_names_both_commands(install):
     install()
     assert installed_families() == {'onedl': {}, 'openmmlab': {}}
-    with pytest.raises(
-        ImportError, match=r"pip install -e '\.\[onedl\]'.*pip install -e '\.\[openmmlab\]'"
-    ):
+    with pytest.raises(ImportError, match=r"pip install -e '\.\[onedl\]'.*pip install -e '\.\[openmmlab\]'"):
         check_environment()
 
 
@@ -78,9 +76,7 @@ def test_packages_without_an_engine_are_not_enough(install):
 def test_both_families_warn_with_names_and_versions(install, upstream):
     install(onedl_mmengine='0.10.12', **{upstream: '9.9'})
     name = upstream.replace('_', '-')
-    with pytest.warns(
-        MixedFamiliesWarning, match=rf'got both: onedl-mmengine 0\.10\.12 and {name} 9\.9;'
-    ):
+    with pytest.warns(MixedFamiliesWarning, match=rf'got both: onedl-mmengine 0\.10\.12 and {name} 9\.9;'):
         check_environment()
 
 

@@ -155,13 +155,9 @@ def test_the_check_passes(source):
 # -- every text file -------------------------------------------------------------------------------
 
 # a home or mount point with something below it, as the start of a path
-MACHINE_PATH = re.compile(
-    r'(?:(?<![\w.~\-/)}])|(?<=file://))/(?:home|root|work|Users|workspace|mnt|opt|scratch)/[\w.]'
-)
+MACHINE_PATH = re.compile(r'(?:(?<![\w.~\-/)}])|(?<=file://))/(?:home|root|work|Users|workspace|mnt|opt|scratch)/[\w.]')
 WINDOWS_HOME = re.compile(r'\b[A-Za-z]:[\\/]+Users[\\/]+\w', re.IGNORECASE)
-REGISTRY_HOST = re.compile(
-    r'\b(?:pypi|pythonhosted|anaconda|conda-forge|download\.pytorch)\.(?:org|com|net)\b'
-)
+REGISTRY_HOST = re.compile(r'\b(?:pypi|pythonhosted|anaconda|conda-forge|download\.pytorch)\.(?:org|com|net)\b')
 NOT_TEXT = {
     '.png',
     '.jpg',

@@ -191,9 +191,7 @@ def test_a_relative_import_in_a_package_starts_at_the_package():
 
 def _loaded_after(statement: str, *names: str) -> set[str]:
     code = f'import sys\n{statement}\nsys.stdout.write(" ".join({set(names)!r} & set(sys.modules)))'
-    result = subprocess.run(
-        [sys.executable, '-c', code], capture_output=True, text=True, cwd=ROOT, check=False
-    )
+    result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, cwd=ROOT, check=False)
     assert result.returncode == 0, result.stderr
     return set(result.stdout.split())
 

@@ -96,9 +96,7 @@ def test_setup_reads_the_version_and_the_files(monkeypatch):
     assert given['name'] == 'ean_mm'
     assert given['python_requires'] == '>=3.10'
     assert given['install_requires'] == [line for line, _ in _lines('runtime')]
-    assert given['extras_require'] == {
-        name: [line for line, _ in _lines(name)] for name in NAMES[1:]
-    }
+    assert given['extras_require'] == {name: [line for line, _ in _lines(name)] for name in NAMES[1:]}
 
 
 def test_setup_finds_every_package(monkeypatch):

@@ -35,9 +35,7 @@ train_dataloader = dict(
         type='ean_mm.HoldOut',
         part='train',
         per_class=50,
-        dataset=dict(
-            type='CIFAR100', data_root=data_root, split='train', pipeline=train_pipeline
-        ),
+        dataset=dict(type='CIFAR100', data_root=data_root, split='train', pipeline=train_pipeline),
     ),
     sampler=dict(type='DefaultSampler', shuffle=True),
 )

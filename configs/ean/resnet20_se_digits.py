@@ -42,12 +42,8 @@ test_dataloader = dict(
 test_evaluator = val_evaluator
 
 max_epochs = 25
-optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
-)
-param_scheduler = dict(
-    type='CosineAnnealingLR', T_max=max_epochs, by_epoch=True, convert_to_iter_based=True
-)
+optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4))
+param_scheduler = dict(type='CosineAnnealingLR', T_max=max_epochs, by_epoch=True, convert_to_iter_based=True)
 train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=max_epochs)
 val_cfg = dict()
 test_cfg = dict()

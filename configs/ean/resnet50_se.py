@@ -47,9 +47,7 @@ train_dataloader = dict(
         type='ean_mm.HoldOut',
         part='train',
         per_class=100,
-        dataset=dict(
-            type='ImageNet', data_root=data_root, split='train', pipeline=train_pipeline
-        ),
+        dataset=dict(type='ImageNet', data_root=data_root, split='train', pipeline=train_pipeline),
     ),
     sampler=dict(type='DefaultSampler', shuffle=True),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -86,10 +87,7 @@ def measure_cost(model: nn.Module, backbone: EANBackbone, run: Callable[[], obje
     finally:
         backbone.set_scheme(before)
         model.train(training)
-    group_params = {
-        name: sum(p.numel() for p in attention.parameters())
-        for name, attention in backbone.ean.items()
-    }
+    group_params = {name: sum(p.numel() for p in attention.parameters()) for name, attention in backbone.ean.items()}
     params = sum(p.numel() for p in model.parameters()) - sum(group_params.values())
     return CostTable(Cost(params, macs), sites, group_params)
 
@@ -102,7 +100,7 @@ def _count_sites(backbone: EANBackbone, shapes: list[tuple[int, int, int]]) -> t
             attention = backbone.ean[group]
             device = next(backbone.parameters()).device
             image: Tensor = torch.zeros(1, *shape, device=device)
-            counted[group, shape] = _count_macs(lambda a=attention, x=image: a(x))
+            counted[group, shape] = _count_macs(partial(attention, image))
         sites.append(SiteCost(group, shape, counted[group, shape]))
     return tuple(sites)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from statistics import median
 from typing import TypeVar
 
@@ -35,7 +36,7 @@ def measure_latency(
     with torch.inference_mode():
         for _ in range(warmup + repeats):
             for variant, measured in times.items():
-                measured.append(_time_once(lambda v=variant: run(v), device))
+                measured.append(_time_once(partial(run, variant), device))
     return {variant: median(measured[warmup:]) * 1e3 for variant, measured in times.items()}
 
 

@@ -9,16 +9,14 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 
 from ..registry import DATASETS
-from .checks import require_one_of, require_whole
+from ..structures.checks import require_one_of, require_whole
 from .digit_scans import NUM_CLASSES, SPLITS, DigitScans, load_digit_scans
 
 IMAGE_SIZE = 32
 STRIP_HEIGHT = 4
 DIGIT_SIZE = 14
 JITTER = np.array([0, 1])  # pixels by which a digit may leave the middle of its cell, down and right
-HUES = np.array(
-    [[1.0, 0.3, 0.3], [0.3, 1.0, 0.3], [0.4, 0.4, 1.0], [0.9, 0.9, 0.2]], dtype=np.float32
-)
+HUES = np.array([[1.0, 0.3, 0.3], [0.3, 1.0, 0.3], [0.4, 0.4, 1.0], [0.9, 0.9, 0.2]], dtype=np.float32)
 NUM_DIGITS = len(HUES)
 CELL = np.array([(IMAGE_SIZE - STRIP_HEIGHT) // 2, IMAGE_SIZE // 2])
 CELLS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])

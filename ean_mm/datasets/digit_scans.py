@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from .checks import require_one_of, require_whole
+from ..structures.checks import require_one_of, require_whole
 
 NUM_CLASSES = 10
 SPLITS = ('train', 'reward', 'test')

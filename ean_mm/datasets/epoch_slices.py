@@ -9,7 +9,7 @@ from mmengine.dist import get_dist_info, sync_random_seed
 from torch.utils.data import Sampler
 
 from ..registry import DATA_SAMPLERS
-from .checks import require_whole
+from ..structures.checks import require_whole
 
 
 @DATA_SAMPLERS.register_module()
@@ -34,14 +34,11 @@ class EpochSlices(Sampler):
     [4, 5]
     """
 
-    def __init__(
-        self, dataset: Sized, num_per_epoch: int, shuffle: bool = True, seed: int | None = None
-    ):
+    def __init__(self, dataset: Sized, num_per_epoch: int, shuffle: bool = True, seed: int | None = None):
         self.num_per_epoch = require_whole('num_per_epoch', num_per_epoch, 1)
         if num_per_epoch > len(dataset):
             raise ValueError(
-                f'`num_per_epoch` must be at most {len(dataset)}, the size of the data set, '
-                f'but got {num_per_epoch!r}.'
+                f'`num_per_epoch` must be at most {len(dataset)}, the size of the data set, but got {num_per_epoch!r}.'
             )
         self.num_slices = len(dataset) // num_per_epoch
         self.rank, self.world_size = get_dist_info()

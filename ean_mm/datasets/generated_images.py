@@ -8,6 +8,7 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 
 from ..registry import DATASETS, build_from
+from ..structures.checks import require_whole
 
 
 @DATASETS.register_module()
@@ -36,14 +37,9 @@ class GeneratedImages(BaseDataset):
         pipeline: Sequence[dict | Callable] = (),
     ):
         for name, value in dict(num_images=num_images, num_classes=num_classes, size=size).items():
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(
-                    f'`{name}` must be a whole number of at least 1, but got {value!r}.'
-                )
+            require_whole(name, value, 1)
         self.num_images, self.num_classes, self.size = num_images, num_classes, size
-        super().__init__(
-            serialize_data=False, pipeline=[step for step in pipeline if not loads_files(step)]
-        )
+        super().__init__(serialize_data=False, pipeline=[step for step in pipeline if not loads_files(step)])
 
     def load_data_list(self) -> list[dict]:
         return [dict(gt_label=index % self.num_classes) for index in range(self.num_images)]

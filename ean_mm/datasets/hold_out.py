@@ -6,7 +6,7 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 
 from ..registry import DATASETS, build_from
-from .checks import require_one_of, require_whole
+from ..structures.checks import require_one_of, require_whole
 from .missing_data import explain_missing_data
 
 PARTS = ('train', 'reward')
@@ -48,9 +48,7 @@ def hold_out(
     require_whole('per_class', per_class, 1)
     require_whole('seed', seed, 0)
     whole = _build(dataset)
-    held_out = mark_per_class(
-        read_labels(whole), per_class, seed=seed if order == 'seeded' else None
-    )
+    held_out = mark_per_class(read_labels(whole), per_class, seed=seed if order == 'seeded' else None)
     return whole.get_subset(np.flatnonzero(held_out == (part == 'reward')).tolist())
 
 
@@ -79,9 +77,7 @@ def read_labels(dataset: BaseDataset) -> np.ndarray:
         else:
             labels = np.array([dataset.get_data_info(i)['gt_label'] for i in range(len(dataset))])
     except KeyError as err:
-        raise TypeError(
-            f'`dataset` must label its samples, but got {type(dataset).__name__} without {err}.'
-        ) from err
+        raise TypeError(f'`dataset` must label its samples, but got {type(dataset).__name__} without {err}.') from err
     if labels.ndim != 1 or labels.dtype.kind not in 'iu':
         raise TypeError(
             f'`dataset` must give every sample one whole number as label, but got {labels.dtype} '

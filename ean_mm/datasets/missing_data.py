@@ -31,8 +31,7 @@ class DataSource:
 _UNKNOWN = DataSource('the files that its config names', 'its authors')
 _SOURCES = {
     'ImageNet': DataSource(
-        'train/ and val/ with one folder of images per class, or flat with meta/train.txt and '
-        'meta/val.txt',
+        'train/ and val/ with one folder of images per class, or flat with meta/train.txt and meta/val.txt',
         'https://www.image-net.org/download.php',
     ),
     'CIFAR10': DataSource(

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from ..registry import TRANSFORMS
-from .checks import require_whole
+from ..structures.checks import require_whole
 
 
 @TRANSFORMS.register_module()

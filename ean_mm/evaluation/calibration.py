@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..registry import DATASETS, build_from
+from ..structures.checks import require_whole
 
 
 def with_pipeline(dataset: dict, pipeline: Sequence[dict]) -> dict:
@@ -66,10 +67,8 @@ class CalibrationImages:
                 f'`num_calibration_images` must be between 1 and the {len(self.images)} training images, '
                 f'but got {num_images!r}.'
             )
-        if batch_size < 1:
-            raise ValueError(f'`calibration_batch_size` must be at least 1, but got {batch_size!r}.')
         self.num_images = num_images
-        self.batch_size = batch_size
+        self.batch_size = require_whole('calibration_batch_size', batch_size, 1)
         self.seed = seed
         self.collate = collate
         self._batches: list[Any] | None = None
@@ -84,6 +83,5 @@ class CalibrationImages:
         chosen = np.sort(order[: self.num_images]).tolist()
         starts = range(0, self.num_images, self.batch_size)
         return [
-            self.collate([self.images[index] for index in chosen[start : start + self.batch_size]])
-            for start in starts
+            self.collate([self.images[index] for index in chosen[start : start + self.batch_size]]) for start in starts
         ]

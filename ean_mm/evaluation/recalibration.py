@@ -14,9 +14,7 @@ Batch = TypeVar('Batch')
 
 
 @contextmanager
-def recalibrated(
-    model: nn.Module, batches: Iterable[Batch], forward: Callable[[Batch], object]
-) -> Iterator[None]:
+def recalibrated(model: nn.Module, batches: Iterable[Batch], forward: Callable[[Batch], object]) -> Iterator[None]:
     """Within the context, batch-norm statistics are those of ``batches``; afterwards they are as before, bit for bit.
 
     Statistics are averaged over the batches with equal weights; every other module stays in evaluation mode.

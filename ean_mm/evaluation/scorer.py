@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, cast
 
 import torch
 from mmengine.evaluator import Evaluator
-from torch import nn
+from mmengine.model import BaseModel
 from torch.utils.data import DataLoader
 
 from ..models import EANBackbone
@@ -31,7 +31,7 @@ class SupernetScorer:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: BaseModel,
         backbone: EANBackbone,
         dataloader: DataLoader,
         evaluator: Evaluator,
@@ -52,7 +52,7 @@ class SupernetScorer:
         with self._statistics():
             for batch in self.dataloader:
                 self._process(batch)
-            return self._read(self.evaluator.evaluate(len(self.dataloader.dataset)))
+            return self._read(self.evaluator.evaluate(len(cast(Sized, self.dataloader.dataset))))
 
     def rehearse(self) -> None:
         """Run one batch through model and evaluator, so that a missing metric or image shows before any training.

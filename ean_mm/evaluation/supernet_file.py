@@ -7,6 +7,7 @@ import io
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -64,9 +65,7 @@ def load_supernet(path: Path, trust_checkpoint: bool = False) -> Supernet:
         SupernetError: if the file is missing, damaged, foreign, or needs code that was not allowed.
     """
     if not path.is_file():
-        raise SupernetError(
-            f'`supernet` must be a file, but got {str(path)!r}; train one with tools/search.py.'
-        )
+        raise SupernetError(f'`supernet` must be a file, but got {str(path)!r}; train one with tools/search.py.')
     if not zipfile.is_zipfile(path):
         raise SupernetError(
             f'`supernet` must be a checkpoint of torch >= 1.6, but got {str(path)!r}, which is damaged or something else.'
@@ -83,8 +82,7 @@ def load_supernet(path: Path, trust_checkpoint: bool = False) -> Supernet:
         if isinstance(err, SupernetError):
             raise
         raise SupernetError(
-            f'`supernet` must be an undamaged checkpoint, but got {str(path)!r} ({err}); '
-            'move it aside and train again.'
+            f'`supernet` must be an undamaged checkpoint, but got {str(path)!r} ({err}); move it aside and train again.'
         ) from err
     return _read(path, content)
 
@@ -104,7 +102,7 @@ def restore_supernet(model: nn.Module, supernet: Supernet) -> None:
         ) from err
 
 
-def _read(path: Path, content: object) -> Supernet:
+def _read(path: Path, content: Any) -> Supernet:
     weights = content.get('state_dict') if isinstance(content, dict) else None
     if not isinstance(weights, dict):
         raise SupernetError(

@@ -9,7 +9,7 @@ from typing import Any
 from mmengine.config import Config
 
 from ..evaluation import SupernetError
-from ..structures.strict_json import shorten
+from ..structures.shorten import shorten_difference
 
 _TRAINING_FIELDS = ('model', 'optim_wrapper', 'param_scheduler', 'randomness')
 _SPEED_ONLY = ('num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor')
@@ -43,9 +43,10 @@ def require_same_training(found: dict[str, str], wanted: dict[str, str], path: P
     """
     for name in sorted(found.keys() | wanted.keys()):
         if found.get(name) != wanted.get(name):
+            old, new = shorten_difference(found.get(name, ''), wanted.get(name, ''))
             raise SupernetError(
                 f'`work_dir` must hold the supernet of this config, but got {str(path)!r}, whose {name} was '
-                f'{shorten(found.get(name))} and is now {shorten(wanted.get(name))}; choose another work_dir, '
+                f'{old} and is now {new}; choose another work_dir, '
                 'or pass --restart to move the old files aside.'
             )
 

@@ -231,14 +231,12 @@ class SearchHook(Hook):
         if self.record.is_writer:
             outcome = Outcome(result, self.costs, self.reward.metric, self.record.directory)
             outcome.measure_latency(self.backbone, lambda: self.scorer.run(one_image))
-            runner.logger.info(outcome.write(runner.cfg, self.retrain_config, [e for e in self.loop._board.evaluations if e.metric is not None]))
+            runner.logger.info(outcome.write(runner.cfg, self.retrain_config, self.loop.evaluations))
         barrier()
 
     def _make_ticket(self, best: Evaluation) -> Ticket:
-        make = TicketMaker(
-            self.backbone, self.costs, self.reward.metric, self.seed, self._supernet.sha256
-        )
-        return make(best)
+        digest = self.record.identity['supernet weights']
+        return TicketMaker(self.backbone, self.costs, self.reward.metric, self.seed, digest)(best)
 
     def _show(self, runner: Runner, progress: SearchProgress, report: StepReport) -> None:
         progress.show(round(report.progress * report.num_steps), _describe(report))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast
 
 import torch
 from mmengine.config import Config
@@ -51,7 +52,7 @@ class Outcome:
         if schemes:
             backbone.set_scheme(schemes[-1])
 
-    def write(self, cfg: Config, recipe: str | None, scored: Sequence[Evaluation]) -> str:
+    def write(self, cfg: Config, recipe: str | None, evaluations: Sequence[Evaluation]) -> str:
         """Write results, figure and retrain config; return the text that ends the search."""
         rows = self.rows()
         facts = dict(
@@ -65,7 +66,7 @@ class Outcome:
         )
         content = json.dumps(facts, indent=2, allow_nan=False) + '\n'
         write_atomically(self.directory / RESULTS_FILE, content.encode())
-        self._draw(scored)
+        self._draw([e for e in evaluations if e.metric is not None])
         table = format_results(rows, self.metric, TITLE)
         return '\n'.join(['', table, *self._last_lines(cfg, recipe)])
 
@@ -86,8 +87,8 @@ class Outcome:
         return ResultRow(
             name=name,
             scheme=str(evaluation.scheme),
-            metric=evaluation.metric,
-            reward=evaluation.reward,
+            metric=cast(float, evaluation.metric),
+            reward=cast(float, evaluation.reward),
             num_connected=evaluation.scheme.num_connected,
             params=cost.params,
             macs=cost.macs,
@@ -99,7 +100,7 @@ class Outcome:
             return
         best = self.result.best
         figure = draw_search(
-            [ScoredScheme(e.scheme.mask, e.metric, e.reward) for e in scored],
+            [ScoredScheme(e.scheme.mask, cast(float, e.metric), cast(float, e.reward)) for e in scored],
             scored[0].scheme.blocks_per_stage,
             None if best is None else best.scheme.mask,
             self.metric,
@@ -116,7 +117,7 @@ class Outcome:
             f'Ticket:   {self.directory / "ticket.json"}',
             f'Next:     python tools/train.py {retrain}',
         ]
-        if none is not None and none.reward is not None and none.reward > best.reward:
+        if none is not None and none.rank < best.rank:
             lines.append(
                 f'No attention at all scored best here: reward {none.reward:.2f} against {best.reward:.2f} of the ticket.'
             )

@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 from ..evaluation import save_supernet
 from ..registry import HOOKS
 from ..structures import ConnectionScheme
+from ..structures.checks import require_one_of, require_whole
 from ..structures.scheme_sampling import SAMPLINGS, sample_scheme
 from .gradient_guard import GradientGuard
 from .identity import training_identity
@@ -56,13 +57,9 @@ class SupernetHook(Hook):
         max_failures: int = 5,
         check_ranks: bool = False,
     ):
-        if sampling not in SAMPLINGS:
-            raise ValueError(f'`sampling` must be one of {list(SAMPLINGS)}, but got {sampling!r}.')
-        if not isinstance(seed, int) or seed < 0:
-            raise ValueError(f'`seed` must be a whole number of at least 0, but got {seed!r}.')
-        self.sampling = sampling
-        self.seed = seed
-        self.max_failures = max_failures
+        self.sampling = require_one_of('sampling', sampling, SAMPLINGS)
+        self.seed = require_whole('seed', seed, 0)
+        self.max_failures = require_whole('max_failures', max_failures, 1)
         self.check_ranks = check_ranks
         self._has_trained = False
 
@@ -72,9 +69,7 @@ class SupernetHook(Hook):
         self._guard = GradientGuard(runner.optim_wrapper.optimizer, self.max_failures)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        scheme = sample_scheme(
-            self.backbone.blocks_per_stage, self.sampling, self.seed, runner.iter
-        )
+        scheme = sample_scheme(self.backbone.blocks_per_stage, self.sampling, self.seed, runner.iter)
         if self.check_ranks:
             _require_same_on_all_ranks(scheme)
         self.backbone.set_scheme(scheme)
@@ -126,6 +121,4 @@ def _require_same_on_all_ranks(scheme: ConnectionScheme) -> None:
     total = bits.clone()
     all_reduce(total, op='sum')
     if not torch.equal(total, bits * get_world_size()):
-        raise RuntimeError(
-            f"`scheme` must be the same on every rank, but got '{scheme}' here and another elsewhere."
-        )
+        raise RuntimeError(f"`scheme` must be the same on every rank, but got '{scheme}' here and another elsewhere.")

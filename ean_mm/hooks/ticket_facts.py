@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, cast
 
 import mmengine
 import torch
@@ -40,8 +41,8 @@ class TicketMaker:
             scheme=best.scheme,
             backbone=self.backbone.fingerprint,
             attention=self.backbone.attention_spec,
-            sharing=self.backbone.sharing,
-            metrics={self.metric: best.metric, 'reward': best.reward},
+            sharing=cast(Literal['stage', 'block'], self.backbone.sharing),
+            metrics={self.metric: cast(float, best.metric), 'reward': cast(float, best.reward)},
             params=cost.params,
             macs=cost.macs,
             seed=self.seed,

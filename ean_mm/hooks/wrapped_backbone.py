@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from mmengine.model import is_model_wrapper
 from torch import nn
 
@@ -10,7 +12,7 @@ from ..models import EANBackbone
 
 def unwrap(model: nn.Module) -> nn.Module:
     """Return the model inside a data-parallel wrapper."""
-    return model.module if is_model_wrapper(model) else model
+    return cast(nn.Module, model.module) if is_model_wrapper(model) else model
 
 
 def find_backbone(model: nn.Module) -> EANBackbone:

@@ -20,9 +20,7 @@ def build_parser(description: str) -> argparse.ArgumentParser:
         action=DictAction,
         help='override config entries: key=value, nested keys with dots, lists as key="[a,b]"',
     )
-    parser.add_argument(
-        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher'
-    )
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     return parser
 
@@ -30,9 +28,7 @@ def build_parser(description: str) -> argparse.ArgumentParser:
 def add_training_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags that concern training."""
     parser.add_argument('--amp', action='store_true', help='train with automatic mixed precision')
-    parser.add_argument(
-        '--auto-scale-lr', action='store_true', help='scale the learning rate to the batch size'
-    )
+    parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate to the batch size')
     parser.add_argument(
         '--resume',
         nargs='?',

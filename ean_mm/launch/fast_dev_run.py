@@ -55,9 +55,7 @@ def _shorten_loader(cfg: Config, name: str) -> None:
     num_images = NUM_ITERATIONS * loader.batch_size
     missing = find_missing_data(loader.dataset, trust_download=False)
     if missing is None:
-        loader.dataset = dict(
-            type='ean_mm.FirstImages', dataset=loader.dataset, num_images=num_images
-        )
+        loader.dataset = dict(type='ean_mm.FirstImages', dataset=loader.dataset, num_images=num_images)
         return
     print_log(f'{name} runs on random images: {missing}', logger='current')
     pipeline = find_pipeline(loader.dataset)

@@ -52,7 +52,7 @@ def describe_plan(cfg: Config) -> str:
     one_image = reward_loader.collate_fn([reward_loader.dataset[0]])
     costs = measure_cost(runner.model, backbone, lambda: scorer.run(one_image))
     speed = _measure_speed(runner, scorer, train_batch, next(iter(reward_loader)))
-    parts = [
+    parts: list[Table | str] = [
         _draw_sites(backbone, costs),
         _draw_costs(backbone, costs),
         *_estimate(cfg, runner, backbone, speed),
@@ -60,9 +60,7 @@ def describe_plan(cfg: Config) -> str:
     return to_text(Group(*parts))
 
 
-def _measure_speed(
-    runner: Runner, scorer: SupernetScorer, train_batch: dict, reward_batch: dict
-) -> Speed:
+def _measure_speed(runner: Runner, scorer: SupernetScorer, train_batch: dict, reward_batch: dict) -> Speed:
     wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
     runner.model.train()
     training = _time(lambda: runner.model.train_step(train_batch, wrapper))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ..registry import MODELS, build_from
 from ..structures import BackboneFingerprint, ConnectionScheme, Ticket
+from ..structures.checks import require_one_of
 from .attention_spec import attention_spec, reconcile_attention
 from .checkpoint_keys import check_backbone_keys
 from .hidden_level import HiddenLevel
@@ -138,9 +139,7 @@ class EANBackbone(HiddenLevel, BaseModule):
         if isinstance(scheme, str):
             scheme = ConnectionScheme.parse(scheme, self.blocks_per_stage)
         if scheme.blocks_per_stage != self.blocks_per_stage:
-            raise ValueError(
-                f'`scheme` must have {self.blocks_per_stage} blocks per stage, but got {str(scheme)!r}.'
-            )
+            raise ValueError(f'`scheme` must have {self.blocks_per_stage} blocks per stage, but got {str(scheme)!r}.')
         for slot, connected in zip(self.slots, scheme.mask, strict=True):
             if connected and slot.attention is None:
                 raise ValueError(
@@ -194,7 +193,7 @@ class EANBackbone(HiddenLevel, BaseModule):
     def _insert_slots(self) -> list[NormSlot]:
         slots = []
         for site, group in zip(self.sites, self.groups, strict=True):
-            attention = self.ean[group] if group in self.ean else None
+            attention = cast(SharedAttention | None, dict(self.ean.items()).get(group))
             slot = NormSlot(getattr(site.block, site.slot), attention, self._carries)
             setattr(site.block, site.slot, slot)
             slots.append(slot)
@@ -212,9 +211,7 @@ class EANBackbone(HiddenLevel, BaseModule):
         """Freeze what only frozen stages use, as MM backbones freeze the stages themselves."""
         frozen_stages = getattr(self.backbone, 'frozen_stages', -1)
         used_later = {
-            id(slot.attention)
-            for site, slot in zip(self.sites, self.slots, strict=True)
-            if site.stage >= frozen_stages
+            id(slot.attention) for site, slot in zip(self.sites, self.slots, strict=True) if site.stage >= frozen_stages
         }
         for attention in self.ean.values():
             if id(attention) not in used_later:
@@ -230,15 +227,11 @@ def _check_choice(
             "`attention` must be a dict with a 'type', but got None; "
             "give one, like dict(type='ean_mm.SE'), or a ticket."
         )
-    sharing = sharing or 'stage'
-    if sharing not in SHARING_GROUPS:
-        raise ValueError(f'`sharing` must be one of {list(SHARING_GROUPS)}, but got {sharing!r}.')
+    sharing = require_one_of('sharing', sharing or 'stage', SHARING_GROUPS)
     return attention, sharing, ConnectionScheme.parse(scheme or 'all', blocks_per_stage)
 
 
-def _place_init_cfg(
-    backbone: dict, init_cfg: dict | list[dict] | None
-) -> tuple[dict, list[dict] | None]:
+def _place_init_cfg(backbone: dict, init_cfg: dict | list[dict] | None) -> tuple[dict, list[dict] | None]:
     """Put pretrained weights outside, where ``init_model`` of MM looks for them, and every other initialisation inside."""
     if not isinstance(backbone, dict):
         raise ValueError(f"`backbone` must be a dict with a 'type', but got {backbone!r}.")

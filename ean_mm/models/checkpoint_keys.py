@@ -12,9 +12,7 @@ _HEADS = ('fc.', 'head.', 'classifier.')
 _SHOWN = 4
 
 
-def check_backbone_keys(
-    backbone: nn.Module, state_dict: dict, prefix: str, allow_missing: Sequence[str]
-) -> None:
+def check_backbone_keys(backbone: nn.Module, state_dict: dict, prefix: str, allow_missing: Sequence[str]) -> None:
     """Refuse a checkpoint whose backbone keys differ from those of ``backbone``, and drop what is to be ignored.
 
     Ignored are a classifier's head, attention of groups that were not built, and keys named by ``allow_missing``. Attention
@@ -37,13 +35,9 @@ def check_backbone_keys(
         missing = {key for key in missing if not key.startswith('ean.')}
     unexpected = {key for key in given if key not in expected}
     misshaped = {
-        key
-        for key, name in given.items()
-        if key in expected and expected[key].shape != state_dict[name].shape
+        key for key, name in given.items() if key in expected and expected[key].shape != state_dict[name].shape
     }
-    excused = {
-        key for key in missing | unexpected | misshaped if any(p.match(key) for p in allowed)
-    }
+    excused = {key for key in missing | unexpected | misshaped if any(p.match(key) for p in allowed)}
     ignored = {key for key in unexpected if key.startswith((*_HEADS, 'ean.'))} | excused
     wrong = {
         'missing': missing - excused,

@@ -62,9 +62,9 @@ class NormSlot(HiddenLevel):
 
     def forward(self, x: Tensor) -> Tensor:
         branch = self.norm(x)
-        if not self.connected:
+        attention = self.attention
+        if attention is None or not self.connected:
             return branch
-        attention = self._attention[0]
         if attention.has_carry:
             return self._carries.step(attention, branch)
         return attention(branch)

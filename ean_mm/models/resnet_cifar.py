@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from mmcv.cnn import build_conv_layer, build_norm_layer
 from mmengine.model import BaseModule, Sequential
 from torch import Tensor, nn
 
 from ..registry import MODELS
+from ..structures.checks import require_one_of
 
 NUM_STAGES = 3
 
@@ -24,9 +24,7 @@ class BasicBlock(BaseModule):
         super().__init__()
         self.norm1_name, norm1 = build_norm_layer(norm_cfg, channels, postfix=1)
         self.norm2_name, norm2 = build_norm_layer(norm_cfg, channels, postfix=2)
-        self.conv1 = build_conv_layer(
-            conv_cfg, in_channels, channels, 3, stride=stride, padding=1, bias=False
-        )
+        self.conv1 = build_conv_layer(conv_cfg, in_channels, channels, 3, stride=stride, padding=1, bias=False)
         self.add_module(self.norm1_name, norm1)
         self.conv2 = build_conv_layer(conv_cfg, channels, channels, 3, padding=1, bias=False)
         self.add_module(self.norm2_name, norm2)
@@ -54,9 +52,7 @@ class Bottleneck(BaseModule):
         self.norm3_name, norm3 = build_norm_layer(norm_cfg, out_channels, postfix=3)
         self.conv1 = build_conv_layer(conv_cfg, in_channels, channels, 1, bias=False)
         self.add_module(self.norm1_name, norm1)
-        self.conv2 = build_conv_layer(
-            conv_cfg, channels, channels, 3, stride=stride, padding=1, bias=False
-        )
+        self.conv2 = build_conv_layer(conv_cfg, channels, channels, 3, stride=stride, padding=1, bias=False)
         self.add_module(self.norm2_name, norm2)
         self.conv3 = build_conv_layer(conv_cfg, channels, out_channels, 1, bias=False)
         self.add_module(self.norm3_name, norm3)
@@ -71,7 +67,7 @@ class Bottleneck(BaseModule):
         return self.relu(branch)
 
 
-_BLOCKS = {'basic': BasicBlock, 'bottleneck': Bottleneck}
+_BLOCKS: dict[str, type[BasicBlock] | type[Bottleneck]] = {'basic': BasicBlock, 'bottleneck': Bottleneck}
 
 
 @MODELS.register_module()
@@ -96,6 +92,7 @@ class ResNetCifar(BaseModule):
     Shape: x: (N, in_channels, H, W); a tuple with one (N, width, H / 2^s, W / 2^s) per stage s in ``out_indices``.
     Raises: ValueError if ``block`` is unknown or ``depth`` does not fit it.
 
+    >>> import torch
     >>> ResNetCifar(depth=20)(torch.ones(1, 3, 32, 32))[0].shape
     torch.Size([1, 64, 8, 8])
     """
@@ -114,9 +111,7 @@ class ResNetCifar(BaseModule):
         super().__init__(init_cfg or _default_init())
         self.depth = depth
         self.out_indices = tuple(out_indices)
-        block_type = _BLOCKS.get(block)
-        if block_type is None:
-            raise ValueError(f'`block` must be one of {list(_BLOCKS)}, but got {block!r}.')
+        block_type = _BLOCKS[require_one_of('block', block, _BLOCKS)]
         num_blocks = _blocks_per_stage(depth, block_type)
         norm_cfg = norm_cfg or dict(type='BN')
         self.conv1 = build_conv_layer(conv_cfg, in_channels, base_channels, 3, padding=1, bias=False)
@@ -150,7 +145,7 @@ def _default_init() -> list[dict]:
     ]
 
 
-def _blocks_per_stage(depth: int, block_type: type) -> int:
+def _blocks_per_stage(depth: int, block_type: type[BasicBlock] | type[Bottleneck]) -> int:
     layers = NUM_STAGES * block_type.num_layers
     if depth < layers + 2 or (depth - 2) % layers:
         raise ValueError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
@@ -31,8 +32,8 @@ class Site:
 class BlockKind:
     """How to read a kind of residual block: the child that ends its branch, and the norm that tells the width."""
 
-    slot: Callable[[nn.Module], str]
-    norm: Callable[[nn.Module], str]
+    slot: Callable[[Any], str]
+    norm: Callable[[Any], str]
 
 
 _KINDS: dict[str, BlockKind] = {}
@@ -40,8 +41,8 @@ _KINDS: dict[str, BlockKind] = {}
 
 def register_residual_block(
     name: str,
-    slot: Callable[[nn.Module], str],
-    norm: Callable[[nn.Module], str] | None = None,
+    slot: Callable[[Any], str],
+    norm: Callable[[Any], str] | None = None,
 ) -> None:
     """Teach ``find_sites`` a kind of residual block.
 
@@ -57,9 +58,7 @@ def register_residual_block(
 
 register_residual_block('BasicBlock', slot=lambda block: block.norm2_name)
 register_residual_block('Bottleneck', slot=lambda block: block.norm3_name)
-register_residual_block(
-    'SEBottleneck', slot=lambda block: 'se_layer', norm=lambda block: block.norm3_name
-)
+register_residual_block('SEBottleneck', slot=lambda block: 'se_layer', norm=lambda block: block.norm3_name)
 
 
 def find_sites(backbone: nn.Module) -> list[Site]:
@@ -114,7 +113,7 @@ def _read_site(block: nn.Module, kind: BlockKind, stage: int, index: int) -> Sit
     return Site(block, slot, stage, index, _width(norm))
 
 
-def _width(norm: nn.Module) -> int:
+def _width(norm: Any) -> int:
     for name in ('num_features', 'num_channels'):
         if hasattr(norm, name):
             return int(getattr(norm, name))

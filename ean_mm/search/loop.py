@@ -10,13 +10,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..structures import ConnectionScheme, Ticket
+from ..structures.checks import require_whole
 from .record import RESTART_HINT, SearchRecord
 from .results import Evaluation, SearchResult, StepReport
 from .reward import Reward
 from .scoreboard import Scoreboard
 from .scoring import Score, evaluate, warn
 from .state_file import SearchStateError
-from .strategy import Strategy, require_whole
+from .strategy import Strategy
 
 NUM_TOP = 5
 

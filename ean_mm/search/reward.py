@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .strategy import require_number
+from ..structures.checks import require_number
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
 import torch
+
+from ..structures.checks import require_whole
 
 
 class Strategy(ABC):
@@ -101,29 +102,6 @@ def seeded_generator(seed: int, step: int, purpose: str) -> torch.Generator:
     digest = hashlib.sha256(f'{seed} {step} {purpose}'.encode()).digest()
     # 32 bits: torch's CPU generator ignores the higher half of a longer seed.
     return torch.Generator('cpu').manual_seed(int.from_bytes(digest[:4], 'big'))
-
-
-def require_whole(name: str, value: int, least: int) -> int:
-    """Return ``value``, a whole number of at least ``least``.
-
-    Raises:
-        ValueError: if it is anything else.
-    """
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(f'`{name}` must be a whole number of at least {least}, but got {value!r}.')
-    return value
-
-
-def require_number(name: str, value: float, least: float = -math.inf, most: float = math.inf, *, rule: str) -> float:
-    """Return ``value``, a finite number in [least, most]; ``rule`` is how the message puts that.
-
-    Raises:
-        ValueError: if it is anything else.
-    """
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or not least <= value <= most:
-        raise ValueError(f'`{name}` must be {rule}, but got {value!r}.')
-    return value
 
 
 def require_keys(state: dict[str, Any], expected: dict[str, Any]) -> None:

@@ -23,9 +23,7 @@ def _stratified(generator: np.random.Generator, num_connections: int) -> np.ndar
 SAMPLINGS = {'bernoulli': _bernoulli, 'stratified': _stratified}
 
 
-def sample_scheme(
-    blocks_per_stage: Sequence[int], sampling: str, seed: int, iteration: int
-) -> ConnectionScheme:
+def sample_scheme(blocks_per_stage: Sequence[int], sampling: str, seed: int, iteration: int) -> ConnectionScheme:
     """Draw the scheme of one training iteration.
 
     'bernoulli' connects each block with probability 1/2 (arXiv:2011.14058); 'stratified' draws the number of connections

@@ -56,9 +56,7 @@ def _draw_history(axes: Axes, schemes: Sequence[ScoredScheme]) -> None:
     axes.legend(loc='lower right')
 
 
-def _draw_spread(
-    axes: Axes, schemes: Sequence[ScoredScheme], ticket: np.ndarray | None, metric: str
-) -> None:
+def _draw_spread(axes: Axes, schemes: Sequence[ScoredScheme], ticket: np.ndarray | None, metric: str) -> None:
     counts = np.array([scheme.mask.sum() for scheme in schemes])
     metrics = np.array([scheme.metric for scheme in schemes])
     axes.plot(counts, metrics, 'o', color='tab:blue', alpha=0.5, markersize=4)

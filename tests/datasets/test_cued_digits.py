@@ -157,7 +157,7 @@ def test_refused_sizes():
 def test_scikit_learn_is_asked_for(monkeypatch):
     monkeypatch.setitem(sys.modules, 'sklearn.datasets', None)
     load_digit_scans.cache_clear()
-    with pytest.raises(ImportError, match='`scikit-learn` must be installed .*; run `pip install'):
+    with pytest.raises(ImportError, match=r'`scikit-learn` must be installed .*; run `pip install'):
         CuedDigits()
 
 

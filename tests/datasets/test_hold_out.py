@@ -33,10 +33,7 @@ def test_first_takes_each_class_in_order():
 
 
 def test_seeded_depends_on_the_seed_alone():
-    chosen = [
-        scenes_of(both_sides(dataset=DIGITS, per_class=2, order='seeded', seed=seed)[1])
-        for seed in (5, 5, 6)
-    ]
+    chosen = [scenes_of(both_sides(dataset=DIGITS, per_class=2, order='seeded', seed=seed)[1]) for seed in (5, 5, 6)]
     assert chosen[0] == chosen[1] != chosen[2]
     assert chosen[0] == sorted(chosen[0]) != list(range(20))
 

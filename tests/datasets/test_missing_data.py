@@ -31,7 +31,7 @@ CIFAR = dict(type='CIFAR100', data_root='no/cifar100', download=False)
         ),
         (
             dict(type=CuedDigits, data_prefix='no/where'),
-            '`data_root` must hold the files that its config names for CuedDigits, but got \'\' where '
+            "`data_root` must hold the files that its config names for CuedDigits, but got '' where "
             "'no/where' is missing; get the data from its authors or correct the path.",
         ),
     ],

@@ -119,9 +119,7 @@ def test_the_test_set_is_never_read(tiny_config, monkeypatch):
 
     splits = set()
     original = CuedDigits.__getitem__
-    monkeypatch.setattr(
-        CuedDigits, '__getitem__', lambda self, i: splits.add(self.split) or original(self, i)
-    )
+    monkeypatch.setattr(CuedDigits, '__getitem__', lambda self, i: splits.add(self.split) or original(self, i))
     search(tiny_config)
     assert splits == {'train', 'reward'}
 
@@ -191,7 +189,7 @@ def test_another_search_in_the_folder_is_refused(tiny_config, change, message):
 def test_the_supernet_of_another_training_is_refused(tiny_config):
     search(tiny_config)
     tiny_config.optim_wrapper.optimizer.lr = 0.01
-    with pytest.raises(SupernetError, match='whose optim_wrapper was .* pass --restart'):
+    with pytest.raises(SupernetError, match=r'whose optim_wrapper was .* pass --restart'):
         search(tiny_config)
 
 
@@ -225,7 +223,7 @@ def test_a_plain_checkpoint_is_no_supernet(tiny_config, tmp_path):
     plain = {key: value for key, value in weights.items() if '.ean.' not in key}
     torch.save({'state_dict': plain}, tmp_path / 'plain.pth')
     tiny_config.custom_hooks[1].supernet = str(tmp_path / 'plain.pth')
-    with pytest.raises(SupernetError, match='must hold the weights of this ImageClassifier and of its attention'):
+    with pytest.raises(SupernetError, match=r'must hold the weights of this ImageClassifier and of its attention'):
         search(tiny_config)
 
 
@@ -298,7 +296,7 @@ def test_scores_that_are_no_number_stop_the_search_and_keep_its_state(tiny_confi
         '__call__',
         lambda self, scheme: original(self, scheme) if next(calls, None) is not None else math.nan,
     )
-    with pytest.raises(SearchFailedError, match='5 failures in a row'):
+    with pytest.raises(SearchFailedError, match=r'5 failures in a row'):
         search(other)
     assert Ticket.load(Path(other.work_dir) / 'ticket.json')
     monkeypatch.setattr(SupernetScorer, '__call__', original)

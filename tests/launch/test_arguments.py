@@ -50,7 +50,7 @@ def test_training_flags_mean_what_they_mean_in_mm(parse):
 
 
 def test_scaling_the_learning_rate_needs_its_base(parse):
-    with pytest.raises(ValueError, match='`auto_scale_lr` must be in the config to use --auto-scale-lr'):
+    with pytest.raises(ValueError, match=r'`auto_scale_lr` must be in the config to use --auto-scale-lr'):
         load_config(parse('--auto-scale-lr'))
 
 
@@ -70,7 +70,7 @@ def test_a_config_without_search_is_named(parse):
 
 def test_a_missing_config_is_named():
     args = build_parser('A tool.').parse_args(['configs/nowhere.py'])
-    with pytest.raises(ValueError, match="`config` must be a file, but got 'configs/nowhere.py'"):
+    with pytest.raises(ValueError, match=r"`config` must be a file, but got 'configs/nowhere.py'"):
         load_config(args)
 
 
@@ -81,5 +81,5 @@ def test_missing_data_is_named_before_anything_is_built(tiny_config):
         part='reward',
         dataset=dict(type='ImageNet', data_root='nowhere/imagenet', split='train'),
     )
-    with pytest.raises(OSError, match="but got 'nowhere/imagenet' .* https://www.image-net.org"):
+    with pytest.raises(OSError, match=r"but got 'nowhere/imagenet' .* https://www.image-net.org"):
         check_data(tiny_config, 'train_dataloader', 'val_dataloader')

@@ -12,6 +12,7 @@ from ean_mm.models import EANBackbone
 from ean_mm.structures import ConnectionScheme
 
 SE = dict(type='ean_mm.SE', reduction=4)
+DIA = dict(type='ean_mm.DIA')
 CIFAR = dict(type='ean_mm.ResNetCifar', depth=20)
 R18 = dict(type='mmpretrain.ResNet', depth=18)
 R50 = dict(type='mmpretrain.ResNet', depth=50)
@@ -164,7 +165,7 @@ def test_a_scheme_needs_its_attention():
     with pytest.raises(ValueError, match=r"connect only sites whose attention was built, .*'000 100 000'"):
         net.set_scheme('000 100 000')
     assert str(net.scheme) == '011 000 000'
-    with pytest.raises(ValueError, match='`scheme` must have .* blocks per stage'):
+    with pytest.raises(ValueError, match=r'`scheme` must have .* blocks per stage'):
         net.set_scheme(ConnectionScheme.all((3, 3)))
 
 
@@ -179,10 +180,8 @@ def test_ticket_network_equals_masked_supernet():
 
 
 class TestCarry:
-    DIA = dict(type='ean_mm.DIA')
-
     def test_unconnected_blocks_leave_the_state_untouched(self):
-        net = build(CIFAR, attention=self.DIA, scheme='101 000 000')
+        net = build(CIFAR, attention=DIA, scheme='101 000 000')
         unit = net.ean['stage0'].attention
         seen = []
         original = unit.step
@@ -197,21 +196,21 @@ class TestCarry:
         assert all(map(torch.equal, seen[1], expected))
 
     def test_every_pass_and_stage_starts_afresh(self):
-        net = build(CIFAR, attention=self.DIA)
+        net = build(CIFAR, attention=DIA)
         image = torch.randn(2, 3, 32, 32)
         assert torch.equal(outputs(net, image)[0], outputs(net, image)[0])
         assert not net._carries._carries
 
     def test_an_exception_leaves_no_state(self):
-        net = build(CIFAR, attention=self.DIA)
+        net = build(CIFAR, attention=DIA)
         net.backbone.layer3[0].register_forward_hook(lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             net(torch.randn(2, 3, 32, 32))
         assert not net._carries._carries
 
     def test_checkpointed_blocks_are_refused(self):
-        with pytest.raises(ValueError, match='`with_cp` must be False with an attention that hands'):
-            build(dict(R18, with_cp=True), attention=self.DIA)
+        with pytest.raises(ValueError, match=r'`with_cp` must be False with an attention that hands'):
+            build(dict(R18, with_cp=True), attention=DIA)
 
 
 class TestSurvives:
@@ -252,9 +251,7 @@ class TestSurvives:
         torch.testing.assert_close(outputs(fused, image)[0], before, rtol=1e-4, atol=1e-5)
         fused.set_scheme('none')
         net.set_scheme('none')
-        torch.testing.assert_close(
-            outputs(fused, image)[0], outputs(net, image)[0], rtol=1e-4, atol=1e-5
-        )
+        torch.testing.assert_close(outputs(fused, image)[0], outputs(net, image)[0], rtol=1e-4, atol=1e-5)
 
     def test_revert_sync_batchnorm(self):
         from mmengine.model import revert_sync_batchnorm
@@ -323,9 +320,7 @@ class TestInitialisation:
     def test_pretrained_weights_come_from_inside_or_outside(self, checkpoint, inside):
         path, weights = checkpoint
         init_cfg = dict(type='Pretrained', checkpoint=str(path))
-        net = (
-            build(dict(R18, init_cfg=init_cfg)) if inside else build(R18, init_cfg=init_cfg)
-        )
+        net = build(dict(R18, init_cfg=init_cfg)) if inside else build(R18, init_cfg=init_cfg)
         assert net.init_cfg == [init_cfg]
         net.init_weights()
         state = net.state_dict()
@@ -338,7 +333,7 @@ class TestInitialisation:
 
     def test_twice_is_refused(self):
         init_cfg = dict(type='Kaiming', layer='Conv2d')
-        with pytest.raises(ValueError, match='`init_cfg` must be given once'):
+        with pytest.raises(ValueError, match=r'`init_cfg` must be given once'):
             build(dict(R18, init_cfg=init_cfg), init_cfg=init_cfg)
 
     def test_a_default_initialisation_stays(self):
@@ -360,7 +355,7 @@ class TestCheckpointKeys:
     def test_mmengine_cannot_log_it_away(self):
         from mmengine.runner.checkpoint import load_state_dict
 
-        with pytest.raises(ValueError, match='mis-shaped'):
+        with pytest.raises(ValueError, match=r'mis-shaped'):
             load_state_dict(build(R18), self.weights(R50), strict=False)
 
     def test_another_stem_is_an_error(self):
@@ -381,7 +376,7 @@ class TestCheckpointKeys:
 
     def test_a_whole_model_gets_a_hint(self):
         weights = {f'backbone.{key}': value for key, value in self.weights().items()}
-        with pytest.raises(ValueError, match="add prefix='backbone.' to the Pretrained"):
+        with pytest.raises(ValueError, match=r"add prefix='backbone.' to the Pretrained"):
             build(R18).load_state_dict(weights, strict=False)
 
     def test_another_attention_is_an_error(self):

@@ -43,7 +43,7 @@ def test_a_ticket_gives_scheme_attention_and_sharing(save):
 
 def test_what_is_given_beside_it_may_agree(save):
     pytest.importorskip('mmpretrain')
-    attention = dict(type='SE', reduction=8, min_channels=1)
+    attention = dict(type='ean_mm.SE', reduction=8, min_channels=1)
     net = EANBackbone(R50, attention, sharing='stage', ticket=save())
     assert net.scheme.num_connected == 9
 
@@ -92,6 +92,27 @@ def test_a_foreign_attention_must_be_given(save):
     pytest.importorskip('mmpretrain')
     path = save(attention=dict(type='elsewhere.Gate'))
     with pytest.raises(TicketError, match='`attention` must be given in the config beside a ticket'):
+        EANBackbone(R50, ticket=path)
+
+
+def test_no_name_in_a_ticket_is_looked_up(save, tmp_path, monkeypatch):
+    (tmp_path / 'elsewhere.py').write_text(f"open({str(tmp_path / 'was_run')!r}, 'w')")
+    monkeypatch.syspath_prepend(tmp_path)
+    path = save(
+        attention=dict(type='elsewhere.Gate'),
+        backbone=EANBackbone(CIFAR, dict(type='ean_mm.SE')).fingerprint,
+        scheme=ConnectionScheme.all((3, 3, 3)),
+    )
+    for attention in (None, dict(type='ean_mm.SE')):
+        with pytest.raises(TicketError, match='`attention` must'):
+            EANBackbone(CIFAR, attention, ticket=path)
+    assert not (tmp_path / 'was_run').exists()
+
+
+def test_an_unknown_argument_is_named(save):
+    pytest.importorskip('mmpretrain')
+    path = save(attention=dict(type='ean_mm.SE', ratio=4))
+    with pytest.raises(TicketError, match=r"arguments of ean_mm.SE \(reduction, min_channels\), but got 'ratio'"):
         EANBackbone(R50, ticket=path)
 
 

@@ -4,13 +4,13 @@ import torch
 from ean_mm.models import ResNetCifar
 
 
-@pytest.mark.parametrize(('depth', 'block', 'num_blocks'), [(20, 'basic', 3), (110, 'basic', 18), (38, 'bottleneck', 4)])
+@pytest.mark.parametrize(
+    ('depth', 'block', 'num_blocks'), [(20, 'basic', 3), (110, 'basic', 18), (38, 'bottleneck', 4)]
+)
 def test_depth_counts_the_layers_with_weights(depth, block, num_blocks):
     net = ResNetCifar(depth, block)
     convs = [
-        name
-        for name, module in net.named_modules()
-        if isinstance(module, torch.nn.Conv2d) and 'downsample' not in name
+        name for name, module in net.named_modules() if isinstance(module, torch.nn.Conv2d) and 'downsample' not in name
     ]
     assert len(convs) + 1 == depth  # the classifier is the last layer
     assert [len(getattr(net, f'layer{stage}')) for stage in (1, 2, 3)] == [num_blocks] * 3

@@ -151,7 +151,8 @@ def _fork_sleeper(pid_file: str, point: str) -> None:
     if pid == 0:
         time.sleep(60)
         os._exit(0)
-    Path(pid_file).write_text(str(pid))
+    Path(f'{pid_file}.new').write_text(str(pid))
+    os.replace(f'{pid_file}.new', pid_file)
 
 
 EXTRAS = {

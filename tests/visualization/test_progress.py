@@ -34,9 +34,7 @@ def test_only_one_rank_speaks(lines):
 def test_on_a_terminal_there_is_a_bar(monkeypatch, lines):
     stream = io.StringIO()
     original = progress.Console
-    monkeypatch.setattr(
-        progress, 'Console', lambda stderr: original(file=stream, force_terminal=True, width=150)
-    )
+    monkeypatch.setattr(progress, 'Console', lambda stderr: original(file=stream, force_terminal=True, width=150))
     with SearchProgress(total=4) as bar:
         bar.show(2, 'best 71.2')
     assert '2/4' in stream.getvalue()

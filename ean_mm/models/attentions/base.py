@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from mmengine.model import BaseModule
 
+from ...structures.checks import require_whole
+
 
 class AttentionModule(BaseModule):
     """An attention module: a map of its input's shape, built from the number of channels.
@@ -21,15 +23,4 @@ class AttentionModule(BaseModule):
 
     def __init__(self, in_channels: int, init_cfg: dict | None = None):
         super().__init__(init_cfg)
-        self.in_channels = require_at_least('in_channels', in_channels, 1)
-
-
-def require_at_least(name: str, value: int, least: int) -> int:
-    """Return ``value``, a whole number of at least ``least``.
-
-    Raises:
-        ValueError: if it is anything else.
-    """
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(f'`{name}` must be a whole number of at least {least}, but got {value!r}.')
-    return value
+        self.in_channels = require_whole('in_channels', in_channels, 1)

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from ...registry import MODELS
-from .base import AttentionModule, require_at_least
+from ...structures.checks import require_whole
+from .base import AttentionModule
 
 Carry = tuple[Tensor, Tensor]
 
@@ -36,7 +37,7 @@ class DIA(AttentionModule):
 
     def __init__(self, in_channels: int, reduction: int = 4, init_cfg: dict | None = None):
         super().__init__(in_channels, init_cfg)
-        require_at_least('reduction', reduction, 1)
+        require_whole('reduction', reduction, 1)
         if reduction > in_channels:
             raise ValueError(
                 f'`reduction` must be at most the {in_channels} channels of the stage, but got {reduction!r}.'
@@ -47,9 +48,7 @@ class DIA(AttentionModule):
 
     def _build_map(self) -> nn.Sequential:
         channels, hidden = self.in_channels, self.hidden_channels
-        return nn.Sequential(
-            nn.Linear(channels, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, 4 * channels)
-        )
+        return nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, 4 * channels))
 
     def step(self, x: Tensor, carry: Carry | None) -> tuple[Tensor, Carry]:
         """Gate ``x`` and advance the state; ``carry=None`` starts from zeros."""

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from ...registry import MODELS
-from .base import AttentionModule, require_at_least
+from ...structures.checks import require_whole
+from .base import AttentionModule
 
 
 @MODELS.register_module()
@@ -38,8 +39,8 @@ class SE(AttentionModule):
         init_cfg: dict | None = None,
     ):
         super().__init__(in_channels, init_cfg)
-        require_at_least('reduction', reduction, 1)
-        require_at_least('min_channels', min_channels, 1)
+        require_whole('reduction', reduction, 1)
+        require_whole('min_channels', min_channels, 1)
         self.hidden_channels = max(in_channels // reduction, min_channels)
         self.squeeze = nn.Linear(in_channels, self.hidden_channels)
         self.excite = nn.Linear(self.hidden_channels, in_channels)

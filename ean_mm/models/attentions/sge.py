@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from ...registry import MODELS
-from .base import AttentionModule, require_at_least
+from ...structures.checks import require_whole
+from .base import AttentionModule
 
 
 @MODELS.register_module()
@@ -40,7 +41,7 @@ class SGE(AttentionModule):
         init_cfg: dict | None = None,
     ):
         super().__init__(in_channels, init_cfg)
-        require_at_least('groups', groups, 1)
+        require_whole('groups', groups, 1)
         if in_channels % groups:
             raise ValueError(
                 f'`groups` must divide the {in_channels} channels of the stage, but got {groups!r}; '

@@ -1,0 +1,40 @@
+"""Checks of arguments: one sentence with the value, or the value itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+
+
+def require_whole(name: str, value: int, least: int) -> int:
+    """Return ``value``, a whole number of at least ``least``.
+
+    Raises:
+        ValueError: if it is anything else.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError(f'`{name}` must be a whole number of at least {least}, but got {value!r}.')
+    return value
+
+
+def require_number(name: str, value: float, least: float = -math.inf, most: float = math.inf, *, rule: str) -> float:
+    """Return ``value``, a finite number in [least, most]; ``rule`` is how the message puts that.
+
+    Raises:
+        ValueError: if it is anything else.
+    """
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value) or not least <= value <= most:
+        raise ValueError(f'`{name}` must be {rule}, but got {value!r}.')
+    return value
+
+
+def require_one_of(name: str, value: str, allowed: Collection[str]) -> str:
+    """Return ``value``, one of ``allowed``.
+
+    Raises:
+        ValueError: if it is anything else.
+    """
+    if value not in allowed:
+        raise ValueError(f'`{name}` must be one of {tuple(allowed)}, but got {value!r}.')
+    return value
