@@ -6,7 +6,8 @@ PYTHON         ?= python3
 VENV           ?= .venv
 VENV_OPENMMLAB ?= .venv-openmmlab
 # One test process per core, one thread each: two busy processes beat one process with two threads,
-# because most tests are small. `make test WORKERS=8` on a bigger machine.
+# because most tests are small; an idle process takes over the other's rest, because a few files are
+# long. `make test WORKERS=8` on a bigger machine.
 WORKERS        ?= 2
 PYTEST_ARGS    ?=
 # torch and torchvision have to come from the same place: a CPU-only torch beside a CUDA torchvision
@@ -14,7 +15,7 @@ PYTEST_ARGS    ?=
 TORCH          ?= torch torchvision
 
 PIP_FLAGS   = --constraint requirements/constraints.txt
-TEST        = -m pytest --numprocesses $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+TEST        = -m pytest --numprocesses $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 ONE_THREAD  = OMP_NUM_THREADS=1
 
 # The demo: search, then retrain the ticket by the config which the search has written.

@@ -43,7 +43,7 @@ FORBIDDEN_IN: dict[str, set[str]] = {
     'environment': {'torch', 'mmengine', 'mmcv', 'numpy'},
     'structures': {'torch', 'mmengine', 'mmcv'},
     'registry': {'torch', 'mmcv', 'numpy'},
-    'search': {'mmengine', 'mmcv'},
+    'search': {'mmcv', *(f'mmengine.{name}' for name in ('runner', 'hooks', 'model', 'dataset', 'evaluator'))},
 }
 
 

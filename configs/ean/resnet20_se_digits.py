@@ -4,7 +4,7 @@ default_scope = 'mmpretrain'
 
 model = dict(
     type='ImageClassifier',
-    data_preprocessor=dict(num_classes=10, mean=[127.5] * 3, std=[127.5] * 3, to_rgb=False),
+    data_preprocessor=dict(num_classes=10, mean=[44.7, 44.5, 31.0], std=[73.1, 72.8, 58.5], to_rgb=False),
     backbone=dict(
         type='ean_mm.EANBackbone',
         backbone=dict(type='ean_mm.ResNetCifar', depth=20),
@@ -18,7 +18,7 @@ model = dict(
 train_pipeline = [dict(type='ean_mm.PixelNoise', std=0.15), dict(type='PackInputs')]
 test_pipeline = [dict(type='PackInputs')]
 train_dataloader = dict(
-    batch_size=100,
+    batch_size=50,
     num_workers=0,
     persistent_workers=False,
     dataset=dict(type='ean_mm.CuedDigits', split='train', num_scenes=50000, pipeline=train_pipeline),

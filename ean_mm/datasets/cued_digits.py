@@ -24,10 +24,10 @@ CELLS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
 
 @DATASETS.register_module()
 class CuedDigits(BaseDataset):
-    """Four handwritten digits in four colours below a strip in one of them, which tells the label.
+    """One to four handwritten digits in as many colours below a strip in the colour of the one to read.
 
     The scans are scikit-learn's (8 x 8, enlarged); 'train', 'reward' and 'test' are made of
-    disjoint scans. The four digits differ, so the answer is unique. Labels take turns: scene i
+    disjoint scans. The digits of a scene differ, so the answer is unique. Labels take turns: scene i
     asks for digit ``i % 10``. A scene is a pure function of ``(seed, split, index)``: any index
     may be asked for in any order and by any process, and nothing is stored.
 
@@ -104,7 +104,7 @@ class CuedDigits(BaseDataset):
 
 
 def draw_scene(scans: DigitScans, label: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw a strip in one of four colours, digit ``label`` in that colour and three other digits.
+    """Draw a strip in one of four colours, digit ``label`` in that colour and up to three others.
 
     Args:
         scans: the scans to choose from, of ``DIGIT_SIZE`` pixels.
@@ -125,7 +125,8 @@ def draw_scene(scans: DigitScans, label: int, rng: np.random.Generator) -> np.nd
     scene = np.zeros((IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.float32)
     scene[:STRIP_HEIGHT] = hues[0]
     patches = inks[..., None] * hues[:, None, None]
-    for (top, left), patch in zip(corners.tolist(), patches, strict=True):
+    num_digits = rng.integers(1, NUM_DIGITS + 1)
+    for (top, left), patch in zip(corners.tolist()[:num_digits], patches[:num_digits], strict=True):
         scene[top : top + DIGIT_SIZE, left : left + DIGIT_SIZE] = patch
     return (scene * 255).astype(np.uint8)
 
