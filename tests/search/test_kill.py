@@ -215,7 +215,7 @@ def test_a_killed_search_leaves_no_lock_even_if_its_child_lives(server, uninterr
     slow = {'directory': str(directory), 'seconds_per_score': 0.05}
     (pid,) = server.start({**slow, 'leave_a_child': str(pid_file)})
     deadline = time.monotonic() + 20
-    while not pid_file.exists() and time.monotonic() < deadline:
+    while not (pid_file.exists() and pid_file.read_text()) and time.monotonic() < deadline:
         time.sleep(0.005)
     os.kill(pid, signal.SIGKILL)
     assert server.wait()[0][0] == -signal.SIGKILL

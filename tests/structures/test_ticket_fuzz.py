@@ -79,9 +79,9 @@ def read_or_refuse(text: str | bytes) -> Ticket | None:
         except TicketError as err:
             ticket = None
             assert '\n' not in str(err)  # noqa: PT017
-        if time.process_time() - start < 0.05:
+        if time.process_time() - start < 1:
             return ticket
-    pytest.fail(f'50 ms are too long for {text[:200]!r}')
+    pytest.fail(f'a second is too long for {text[:200]!r}')
 
 
 @fuzz
