@@ -7,6 +7,7 @@ version.
 
 from __future__ import annotations
 
+import sys
 import warnings
 from importlib import metadata
 
@@ -48,6 +49,14 @@ def check_environment() -> None:
         raise ImportError(_NONE_INSTALLED)
     if families['onedl'] and families['openmmlab']:
         warnings.warn(_describe_mix(families), MixedFamiliesWarning, stacklevel=2)
+
+
+def exit_without_packages() -> None:
+    """What a tool calls before it imports anything of OpenMMLab: without a family it ends with one sentence."""
+    try:
+        check_environment()
+    except ImportError as err:
+        sys.exit(f'error: {err}')
 
 
 _NONE_INSTALLED = (

@@ -100,3 +100,9 @@ def test_importing_it_imports_no_mm_package():
     )
     result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     assert (result.returncode, result.stderr) == (0, ''), result.stderr
+
+
+def test_a_tool_without_packages_ends_with_one_sentence(monkeypatch):
+    monkeypatch.setattr(environment, 'installed_families', lambda: {'onedl': {}, 'openmmlab': {}})
+    with pytest.raises(SystemExit, match=r'^error: `mmengine` must be installed, but got neither'):
+        environment.exit_without_packages()

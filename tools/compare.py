@@ -3,9 +3,12 @@
 python tools/compare.py configs/ean/resnet20_se_digits.py
 """
 
+from ean_mm.environment import exit_without_packages
+
+exit_without_packages()
+
 from pathlib import Path
 
-from ean_mm.environment import check_environment
 from ean_mm.launch import build_parser, compare, load_config, one_sentence
 from ean_mm.launch.comparison import NAMES
 
@@ -16,7 +19,6 @@ def main() -> None:
     parser.add_argument('--seeds', nargs='+', type=int, default=[0], help='one training each')
     args = parser.parse_args()
     with one_sentence():
-        check_environment()
         print(compare(Path(load_config(args).work_dir), args.schemes, args.seeds))
 
 

@@ -3,13 +3,16 @@
 python tools/search.py configs/ean/resnet20_se_digits.py
 """
 
+from ean_mm.environment import exit_without_packages
+
+exit_without_packages()
+
 import shutil
 from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from ean_mm.environment import check_environment
 from ean_mm.launch import (
     add_search_flags,
     add_training_flags,
@@ -30,7 +33,6 @@ def main() -> None:
     add_search_flags(parser)
     args = parser.parse_args()
     with one_sentence():
-        check_environment()
         cfg = load_config(args)
         merge_search_flags(cfg, args)
         if args.plan:

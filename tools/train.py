@@ -3,9 +3,12 @@
 python tools/train.py configs/ean/resnet20_se_ticket_digits.py --work-dir work_dirs/ticket
 """
 
+from ean_mm.environment import exit_without_packages
+
+exit_without_packages()
+
 from mmengine.runner import Runner
 
-from ean_mm.environment import check_environment
 from ean_mm.launch import add_training_flags, build_parser, check_data, load_config, one_sentence
 
 
@@ -14,7 +17,6 @@ def main() -> None:
     add_training_flags(parser)
     args = parser.parse_args()
     with one_sentence():
-        check_environment()
         cfg = load_config(args)
         check_data(cfg, 'train_dataloader', 'val_dataloader')
         Runner.from_cfg(cfg).train()

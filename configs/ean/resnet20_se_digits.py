@@ -18,7 +18,7 @@ model = dict(
 train_pipeline = [dict(type='ean_mm.PixelNoise', std=0.15), dict(type='PackInputs')]
 test_pipeline = [dict(type='PackInputs')]
 train_dataloader = dict(
-    batch_size=100,
+    batch_size=50,
     num_workers=0,
     persistent_workers=False,
     dataset=dict(type='ean_mm.CuedDigits', split='train', num_scenes=50000, pipeline=train_pipeline),

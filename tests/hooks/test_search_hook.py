@@ -64,6 +64,8 @@ def test_a_search_leaves_everything_it_promises(tiny_config, count_scores):
     assert ticket.metrics['accuracy/top1'] == best['metric']
     assert best['reward'] == best['metric'] + 1 - best['num_connected'] / 6
     assert runner.model.backbone.scheme == ticket.scheme
+    scalars = '\n'.join(path.read_text() for path in directory.glob('*/vis_data/*.json'))
+    assert scalars.count('"search/best_reward"') == 5  # the controls and four steps
 
 
 def test_results_say_what_they_are(tiny_config):
