@@ -41,7 +41,7 @@ test_dataloader = dict(
 )
 test_evaluator = val_evaluator
 
-max_epochs = 25
+max_epochs = 35
 optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4))
 param_scheduler = dict(type='CosineAnnealingLR', T_max=max_epochs, by_epoch=True, convert_to_iter_based=True)
 train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=max_epochs)
@@ -57,7 +57,7 @@ custom_hooks = [
         reward=dict(metric='accuracy/top1', sparsity_weight=1.0),
         num_calibration_images=1000,
         calibration_batch_size=250,
-        max_schemes=60,
+        max_schemes=50,
         min_connected=3,
         retrain_config='{{ fileDirname }}/resnet20_se_ticket_digits.py',
     ),
