@@ -57,7 +57,7 @@ custom_hooks = [
         reward=dict(metric='accuracy/top1', sparsity_weight=1.0),
         num_calibration_images=1000,
         calibration_batch_size=250,
-        max_schemes=50,
+        max_schemes=30,
         min_connected=3,
         retrain_config='{{ fileDirname }}/resnet20_se_ticket_digits.py',
     ),

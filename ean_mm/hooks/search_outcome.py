@@ -111,10 +111,10 @@ class Outcome:
         best, none = self.result.best, self.result.none
         if best is None:
             return ['No ticket: no scheme with enough connections has a score; lower min_connected.']
-        retrain = write_retrain_config(cfg, recipe, self.directory)
+        retrain = _from_here(write_retrain_config(cfg, recipe, self.directory))
         lines = [
-            f'Picture:  {self.directory / FIGURE_FILE}',
-            f'Ticket:   {self.directory / "ticket.json"}',
+            f'Picture:  {_from_here(self.directory / FIGURE_FILE)}',
+            f'Ticket:   {_from_here(self.directory / "ticket.json")}',
             f'Next:     python tools/train.py {retrain}',
         ]
         if none is not None and none.rank < best.rank:
@@ -122,6 +122,12 @@ class Outcome:
                 f'No attention at all scored best here: reward {none.reward:.2f} against {best.reward:.2f} of the ticket.'
             )
         return lines
+
+
+def _from_here(path: Path) -> Path:
+    """The path as a user in the current folder would type it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _describe_device() -> str:
