@@ -42,6 +42,7 @@ def compare(directory: Path, names: Sequence[str], seeds: Sequence[int]) -> str:
     lines = [
         format_results([rows[name] for name in NAMES], results['metric'], TITLE),
         f'Ticket: {directory / "ticket.json"}',
+        f'Next:   python tools/train.py {directory / RETRAIN_FILE}',
     ]
     return '\n'.join(lines)
 
