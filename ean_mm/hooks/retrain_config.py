@@ -32,6 +32,7 @@ def write_retrain_config(cfg: Config, recipe: str | None, directory: Path) -> Pa
         fields['custom_hooks'] = [hook for hook in hooks if not _is_search_hook(hook)]
     else:
         fields = Config.fromfile(recipe).to_dict()
+    fields['custom_hooks'] = [*(fields.get('custom_hooks') or []), dict(type='ean_mm.PlainCheckpointHook')]
     model = cfg.to_dict()['model']
     backbone = next(part for part in _parts(model) if _type_name(part) == 'EANBackbone')
     backbone.pop('scheme', None)

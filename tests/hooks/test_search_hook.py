@@ -320,7 +320,7 @@ class TestRetraining:
         Path(tiny_config.work_dir).rename(moved)
         cfg = Config.fromfile(moved / 'retrain.py')
         cfg.work_dir = str(tmp_path / 'retrain')
-        assert 'custom_hooks' not in cfg or not cfg.custom_hooks
+        assert [hook.type for hook in cfg.custom_hooks] == ['ean_mm.PlainCheckpointHook']
         assert cfg.val_dataloader.dataset.split == 'test'
         runner = Runner.from_cfg(cfg)
         runner.train()
