@@ -14,6 +14,7 @@ PYTEST_ARGS    ?=
 # does not import.
 TORCH          ?= torch torchvision
 
+TEST_FILES  = $(patsubst %,requirements/%.txt,runtime timm export tests)
 PIP_FLAGS   = --constraint requirements/constraints.txt
 TEST        = -m pytest --numprocesses $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 ONE_THREAD  = OMP_NUM_THREADS=1
@@ -24,7 +25,7 @@ DEMO_CONFIG = configs/ean/resnet20_se_digits.py
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .SECONDARY:
-.PHONY: help demo demo-compare test test-slow test-openmmlab lint venv clean clean-venv
+.PHONY: help demo demo-compare test test-slow test-openmmlab lint docs-backbones venv clean clean-venv
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -50,6 +51,9 @@ lint: $(VENV)/.stamp-project  ## ruff and mypy
 	$(VENV)/bin/python -m ruff check .
 	$(VENV)/bin/python -m ruff format --check .
 	$(VENV)/bin/python -m mypy
+
+docs-backbones: $(VENV)/.stamp-project  ## write docs/backbones.md anew, the table of what is supported
+	@$(ONE_THREAD) $(VENV)/bin/python tests/models/backbone_sweep.py docs/backbones.md
 
 venv: $(VENV)/.stamp-project  ## only create the virtual environment
 
@@ -99,6 +103,6 @@ $(VENV_OPENMMLAB)/.stamp-family: requirements/openmmlab.txt $(VENV_OPENMMLAB)/.s
 	  $*/bin/python -c 'import cv2'; }
 	@touch $@
 
-%/.stamp-project: setup.py pyproject.toml requirements/runtime.txt requirements/tests.txt %/.stamp-opencv
-	$*/bin/python -m pip install --quiet $(PIP_FLAGS) -r requirements/tests.txt --editable .
+%/.stamp-project: setup.py pyproject.toml $(TEST_FILES) %/.stamp-opencv
+	$*/bin/python -m pip install --quiet $(PIP_FLAGS) $(TEST_FILES:%=-r %) --editable .
 	@touch $@

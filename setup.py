@@ -8,7 +8,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).resolve().parent
-EXTRAS = ('onedl', 'openmmlab', 'seg', 'tests', 'export')
+EXTRAS = ('onedl', 'openmmlab', 'seg', 'timm', 'tests', 'export')
 
 
 def read_version() -> str:

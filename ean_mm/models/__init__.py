@@ -1,20 +1,25 @@
 """Models: attentions, the backbone wrapper, and the CIFAR residual networks of the papers."""
 
-from .attentions import DIA, SE, SGE, AttentionModule
+from .attentions import DIA, SE, SGE, AttentionModule, EfficientAttention, PluginLayer, TimmAttention
 from .backbone import EANBackbone
+from .residual_blocks import RESIDUAL_BLOCKS, ResidualBlock
 from .resnet_cifar import ResNetCifar
 from .shared_attention import SharedAttention
-from .sites import Site, find_sites, register_residual_block
+from .sites import Site, find_sites
 
 __all__ = [
     'DIA',
+    'RESIDUAL_BLOCKS',
     'SE',
     'SGE',
     'AttentionModule',
     'EANBackbone',
+    'EfficientAttention',
+    'PluginLayer',
     'ResNetCifar',
+    'ResidualBlock',
     'SharedAttention',
     'Site',
+    'TimmAttention',
     'find_sites',
-    'register_residual_block',
 ]

@@ -7,9 +7,9 @@ import json
 
 from ..registry import MODELS
 from ..structures import Ticket, TicketError
-from .attentions import DIA, SE, SGE
+from .attentions import DIA, SE, SGE, EfficientAttention
 
-OWN_ATTENTIONS = {f'ean_mm.{cls.__name__}': cls for cls in (SE, SGE, DIA)}
+OWN_ATTENTIONS = {f'ean_mm.{cls.__name__}': cls for cls in (SE, SGE, DIA, EfficientAttention)}
 _NOT_STORED = ('self', 'in_channels', 'init_cfg')
 
 
@@ -17,7 +17,7 @@ def attention_spec(cfg: dict) -> dict:
     """Return a config's attention with its full type name and, for one of our own, every default spelled out.
 
     >>> attention_spec(dict(type='SE'))
-    {'type': 'ean_mm.SE', 'reduction': 16, 'min_channels': 1}
+    {'type': 'ean_mm.SE', 'reduction': 16, 'min_channels': 1, 'gate_init': 'paper'}
     """
     found = MODELS.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
     own = {cls: name for name, cls in OWN_ATTENTIONS.items()}.get(found)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from mmengine.model import BaseModule
@@ -14,8 +15,8 @@ from ..structures.checks import require_one_of
 from .attention_spec import attention_spec, reconcile_attention
 from .checkpoint_keys import check_backbone_keys
 from .hidden_level import HiddenLevel
-from .norm_slot import CarryContext, NormSlot
 from .shared_attention import SharedAttention
+from .site_slot import CarryContext, SiteSlot
 from .sites import find_sites
 
 SHARING_GROUPS = {
@@ -43,14 +44,16 @@ class EANBackbone(HiddenLevel, BaseModule):
         sharing: 'stage' (the paper: one module per stage; the default) or 'block' (one per connected block).
         scheme: 'all' (the default), 'none', or one string of bits per stage ('101 0110 100100 010').
         ticket: path of a ticket file, which gives scheme, attention and sharing; what is given beside it must agree.
+        residual_blocks: where the residual branch of further kinds of block ends, one row per class name:
+            ``dict(MyBlock=dict(after='bn2'))``; see ``ean_mm.models.ResidualBlock``.
         allow_missing: regular expressions of keys that a checkpoint need not match.
         init_cfg: initialisation config, given here or in ``backbone``, not in both.
 
     Shape: as the backbone's.
     Cost: the backbone's plus, per connected site, one call of the attention.
     Raises:
-        ValueError: if the backbone has no residual blocks, the attention does not fit, scheme or sharing is none of the
-            above, or a recurrent attention meets activation checkpointing.
+        ValueError: if the backbone has no residual blocks of a known kind, the attention does not fit or cannot be shared,
+            scheme or sharing is none of the above, or a recurrent attention meets activation checkpointing.
         TicketError: if the ticket is damaged or made for another backbone.
 
     >>> net = EANBackbone(dict(type='ean_mm.ResNetCifar', depth=20), attention=dict(type='ean_mm.SE'))
@@ -58,7 +61,7 @@ class EANBackbone(HiddenLevel, BaseModule):
     (9, (3, 3, 3))
 
     Attributes:
-        sites: where each bit acts, in forward order.
+        sites: where each bit acts, stage by stage.
         groups: name of each site's sharing group, in the same order.
         slots: the adapter at each site, in the same order.
         ean: the attention of each group, built with the backbone.
@@ -73,13 +76,14 @@ class EANBackbone(HiddenLevel, BaseModule):
         sharing: str | None = None,
         scheme: str | None = None,
         ticket: str | None = None,
+        residual_blocks: Mapping[str, dict] | None = None,
         allow_missing: Sequence[str] = (),
         init_cfg: dict | list[dict] | None = None,
     ):
         backbone, init_cfg = _place_init_cfg(backbone, init_cfg)
         super().__init__(init_cfg=init_cfg)
         self.backbone: nn.Module = build_from(MODELS, backbone, 'backbone')
-        self.sites = find_sites(self.backbone)
+        self.sites = find_sites(self.backbone, residual_blocks)
         self.allow_missing = tuple(allow_missing)
         if ticket is None:
             given = _check_choice(attention, sharing, scheme, self.blocks_per_stage)
@@ -89,6 +93,7 @@ class EANBackbone(HiddenLevel, BaseModule):
         self.groups = [SHARING_GROUPS[self.sharing](site) for site in self.sites]
         self._carries = CarryContext()
         self.ean = self._build_attentions()
+        self._frozen_groups = self._find_frozen_groups()
         self.slots = self._insert_slots()
         self._refuse_checkpointed_carry()
         self.set_scheme(self._scheme)
@@ -184,18 +189,21 @@ class EANBackbone(HiddenLevel, BaseModule):
         return reconcile_attention(attention, ticket, path), ticket.sharing, ticket.scheme
 
     def _build_attentions(self) -> nn.ModuleDict:
-        attentions: dict[str, SharedAttention] = {}
-        for site, group, connected in zip(self.sites, self.groups, self._scheme.mask, strict=True):
-            if connected and group not in attentions:
-                attentions[group] = SharedAttention(self.attention_cfg, site.channels)
-        return nn.ModuleDict(attentions)
+        connected = [group for group, bit in zip(self.groups, self._scheme.mask, strict=True) if bit]
+        channels = {group: site.channels for group, site in zip(self.groups, self.sites, strict=True)}
+        return nn.ModuleDict(
+            {
+                group: SharedAttention(self.attention_cfg, channels[group], num_sites=count)
+                for group, count in Counter(connected).items()
+            }
+        )
 
-    def _insert_slots(self) -> list[NormSlot]:
-        slots = []
+    def _insert_slots(self) -> list[SiteSlot]:
+        slots: list[SiteSlot] = []
         for site, group in zip(self.sites, self.groups, strict=True):
             attention = cast(SharedAttention | None, dict(self.ean.items()).get(group))
-            slot = NormSlot(getattr(site.block, site.slot), attention, self._carries)
-            setattr(site.block, site.slot, slot)
+            slot = SiteSlot(site.child, site.comes_first, attention, self._carries)
+            site.replace_child(slot)
             slots.append(slot)
         return slots
 
@@ -207,16 +215,20 @@ class EANBackbone(HiddenLevel, BaseModule):
                 f'({self.attention_cfg["type"]}), but got True; recomputation would run the attention twice.'
             )
 
-    def _freeze_attentions(self) -> None:
-        """Freeze what only frozen stages use, as MM backbones freeze the stages themselves."""
-        frozen_stages = getattr(self.backbone, 'frozen_stages', -1)
-        used_later = {
-            id(slot.attention) for site, slot in zip(self.sites, self.slots, strict=True) if site.stage >= frozen_stages
+    def _find_frozen_groups(self) -> list[str]:
+        """Name the groups of which only stages take part that the backbone's ``frozen_stages`` has frozen."""
+        self.backbone.train()  # some backbones freeze their stages here, the others when they are built
+        trained = {
+            group
+            for site, group in zip(self.sites, self.groups, strict=True)
+            if any(parameter.requires_grad for parameter in site.block.parameters())
         }
-        for attention in self.ean.values():
-            if id(attention) not in used_later:
-                attention.eval()
-                attention.requires_grad_(False)
+        return [group for group in self.ean if group not in trained]
+
+    def _freeze_attentions(self) -> None:
+        for group in self._frozen_groups:
+            self.ean[group].eval()
+            self.ean[group].requires_grad_(False)
 
 
 def _check_choice(

@@ -15,7 +15,15 @@ from ..structures.checks import require_one_of
 NUM_STAGES = 3
 
 
-class BasicBlock(BaseModule):
+class _Norms(BaseModule):
+    """The norms of a block under the names that MM's blocks give them, whatever kind of norm they are."""
+
+    norm1 = property(lambda self: getattr(self, self.norm1_name))
+    norm2 = property(lambda self: getattr(self, self.norm2_name))
+    norm3 = property(lambda self: getattr(self, self.norm3_name))
+
+
+class BasicBlock(_Norms):
     """Two 3 x 3 convolutions and a shortcut; input and output widths may differ."""
 
     expansion = 1
@@ -33,13 +41,13 @@ class BasicBlock(BaseModule):
         self.downsample = _build_shortcut(in_channels, channels, stride, conv_cfg, norm_cfg)
 
     def forward(self, x: Tensor) -> Tensor:
-        branch = self.relu(getattr(self, self.norm1_name)(self.conv1(x)))
-        branch = getattr(self, self.norm2_name)(self.conv2(branch))
+        branch = self.relu(self.norm1(self.conv1(x)))
+        branch = self.norm2(self.conv2(branch))
         branch += x if self.downsample is None else self.downsample(x)
         return self.relu(branch)
 
 
-class Bottleneck(BaseModule):
+class Bottleneck(_Norms):
     """1 x 1, 3 x 3 and 1 x 1 convolutions and a shortcut; the output is four times as wide as the 3 x 3."""
 
     expansion = 4
@@ -61,9 +69,9 @@ class Bottleneck(BaseModule):
         self.downsample = _build_shortcut(in_channels, out_channels, stride, conv_cfg, norm_cfg)
 
     def forward(self, x: Tensor) -> Tensor:
-        branch = self.relu(getattr(self, self.norm1_name)(self.conv1(x)))
-        branch = self.relu(getattr(self, self.norm2_name)(self.conv2(branch)))
-        branch = getattr(self, self.norm3_name)(self.conv3(branch))
+        branch = self.relu(self.norm1(self.conv1(x)))
+        branch = self.relu(self.norm2(self.conv2(branch)))
+        branch = self.norm3(self.conv3(branch))
         branch += x if self.downsample is None else self.downsample(x)
         return self.relu(branch)
 

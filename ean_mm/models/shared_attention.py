@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 from typing import Any
 
+from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..registry import MODELS, build_from
+from ..structures.checks import require_whole
+from ..structures.shorten import shorten
+from .attentions.base import changeable
 
 
 @MODELS.register_module()
@@ -15,31 +22,57 @@ class SharedAttention(BaseModule):
     """Own one attention module that several call sites use.
 
     ``forward(x)`` is the attention's; ``step(x, carry) -> (y, carry)`` hands a recurrent attention's state from site to
-    site, and hands on an untouched ``carry`` for any other.
+    site, and hands on an untouched ``carry`` for any other. What either returns may be changed in place.
     Source: arXiv:2011.14058, section 3 (one module per stage).
 
     Args:
         attention: config of a registered attention; it is built with ``in_channels``.
         in_channels: C, the width of every call site.
+        num_sites: how many sites use the module.
+        init_cfg: an mmengine initialisation config.
 
     Shape: x, y: (N, C, H, W).
-    Raises: ValueError if the attention is unknown or does not fit C.
+    Raises: ValueError if the attention is unknown, does not fit C, or is ``bound_to`` what several sites cannot share.
 
     >>> shared = SharedAttention(attention=dict(type='ean_mm.SE'), in_channels=32)
     >>> x = torch.ones(2, 32, 5, 5)
     >>> y, carry = shared.step(shared(x), None)
     """
 
-    def __init__(self, attention: dict, in_channels: int, init_cfg: dict | None = None):
+    def __init__(self, attention: dict, in_channels: int, num_sites: int = 1, init_cfg: dict | None = None):
         super().__init__(init_cfg)
+        require_whole('num_sites', num_sites, 1)
         self.attention = build_from(MODELS, attention, 'attention', in_channels=in_channels)
         self.has_carry = hasattr(self.attention, 'step')
+        if num_sites > 1:
+            self._check_it_can_be_shared(attention, num_sites)
+
+    def _check_it_can_be_shared(self, cfg: dict, num_sites: int) -> None:
+        bound_to = getattr(self.attention, 'bound_to', '')
+        if bound_to:
+            raise ValueError(
+                f"`sharing` must be 'block' with {cfg['type']}, which is bound to {bound_to}, "
+                f'but got one module for {num_sites} sites.'
+            )
+        if any(isinstance(module, _BatchNorm) for module in self.attention.modules()):
+            _warn_of_mixed_statistics(shorten(dict(cfg)))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.attention(x)
+        return changeable(self.attention(x))
 
     def step(self, x: Tensor, carry: Any) -> tuple[Tensor, Any]:
         """Apply the attention and hand on its state; ``carry=None`` starts a sequence of sites."""
-        if self.has_carry:
-            return self.attention.step(x, carry)
-        return self.attention(x), carry
+        if not self.has_carry:
+            return self(x), carry
+        y, carry = self.attention.step(x, carry)
+        return changeable(y), carry
+
+
+@functools.cache  # once for each kind of attention, not once for each stage
+def _warn_of_mixed_statistics(attention: str) -> None:
+    print_log(
+        f'{attention} holds batch norm: shared by several sites, its statistics mix the features of all of them; '
+        "sharing='block' keeps them apart.",
+        logger='current',
+        level=logging.WARNING,
+    )

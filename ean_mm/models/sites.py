@@ -1,12 +1,19 @@
-"""Where a residual branch ends: the sites of a backbone at which attention may act."""
+"""Where attention may act in a backbone: one site per residual block, grouped into stages."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
+
+from .residual_blocks import ResidualBlock, find_kind, merge_residual_blocks
+
+# Containers whose siblings continue the same stages: module k of an HRNet stage goes on with the branches of module k - 1.
+_CONTINUED = ('HRModule', 'HighResolutionModule')
+_WIDTHS = ('num_features', 'num_channels', 'normalized_shape', 'out_channels', 'out_features')
+_SHOWN = 4
 
 
 @dataclass(frozen=True)
@@ -15,7 +22,8 @@ class Site:
 
     Attributes:
         block: the residual block.
-        slot: name of the block's child whose output is the residual branch.
+        slot: path in the block of the child at which the branch ends.
+        comes_first: True if attention acts on the child's input, False if on its output.
         stage: 0-based number of the stage.
         index: 0-based number of the block in its stage.
         channels: width of the branch.
@@ -23,98 +31,117 @@ class Site:
 
     block: nn.Module
     slot: str
+    comes_first: bool
     stage: int
     index: int
     channels: int
 
+    @property
+    def child(self) -> nn.Module:
+        """The child of the block at which the branch ends."""
+        return self.block.get_submodule(self.slot)
 
-@dataclass(frozen=True)
-class BlockKind:
-    """How to read a kind of residual block: the child that ends its branch, and the norm that tells the width."""
-
-    slot: Callable[[Any], str]
-    norm: Callable[[Any], str]
+    def replace_child(self, module: nn.Module) -> None:
+        """Put another module in the place of the child."""
+        parent, _, name = self.slot.rpartition('.')
+        setattr(self.block.get_submodule(parent), name, module)
 
 
-_KINDS: dict[str, BlockKind] = {}
+def find_sites(backbone: nn.Module, residual_blocks: Mapping[str, Mapping[str, Any]] | None = None) -> list[Site]:
+    """List the sites of a backbone, stage by stage, in the order in which the blocks are defined.
 
-
-def register_residual_block(
-    name: str,
-    slot: Callable[[Any], str],
-    norm: Callable[[Any], str] | None = None,
-) -> None:
-    """Teach ``find_sites`` a kind of residual block.
+    Blocks of one width in one parent module are a stage; so are those of one branch of an HRNet stage.
 
     Args:
-        name: class name of the block; subclasses are found by it too.
-        slot: gives the name of the child of a block whose output is the residual branch, before the shortcut is added.
-        norm: gives the name of the block's last norm, which tells the width; the slot itself by default.
-
-    >>> register_residual_block('MyBlock', slot=lambda block: 'bn2')
-    """
-    _KINDS[name] = BlockKind(slot, norm or slot)
-
-
-register_residual_block('BasicBlock', slot=lambda block: block.norm2_name)
-register_residual_block('Bottleneck', slot=lambda block: block.norm3_name)
-register_residual_block('SEBottleneck', slot=lambda block: 'se_layer', norm=lambda block: block.norm3_name)
-
-
-def find_sites(backbone: nn.Module) -> list[Site]:
-    """List the sites of a backbone in forward order; blocks with one parent module are one stage.
+        backbone: any backbone built of residual blocks.
+        residual_blocks: rows for kinds of blocks that ``RESIDUAL_BLOCKS`` lacks or that differ from it.
 
     Raises:
-        ValueError: if the backbone has no residual block of a known kind, or blocks of one stage differ in width.
+        ValueError: if a row is malformed, no block of a known kind is there, or a block is not built as its row says.
     """
-    parents: list[str] = []
-    per_stage: list[list[Site]] = []
-    for name, module in backbone.named_modules():
-        kind = _kind_of(module)
-        if kind is None:
-            continue
-        parent = name.rpartition('.')[0]
-        if parent not in parents:
-            parents.append(parent)
-            per_stage.append([])
-        stage = per_stage[parents.index(parent)]
-        stage.append(_read_site(module, kind, parents.index(parent), len(stage)))
-    if not per_stage:
+    table = merge_residual_blocks(residual_blocks)
+    stages: dict[tuple[str, int], list[tuple[nn.Module, str, bool]]] = {}
+    for path, block, kind in _find_blocks(backbone, table):
+        slot, channels = _read_block(block, kind)
+        stages.setdefault((_stage_path(backbone, path), channels), []).append((block, slot, bool(kind.before)))
+    if not stages:
+        raise ValueError(_describe_unknown(backbone, table))
+    return [
+        Site(block, slot, comes_first, stage, index, channels)
+        for stage, ((_, channels), blocks) in enumerate(stages.items())
+        for index, (block, slot, comes_first) in enumerate(blocks)
+    ]
+
+
+def _find_blocks(
+    backbone: nn.Module, table: Mapping[str, ResidualBlock]
+) -> Iterator[tuple[str, nn.Module, ResidualBlock]]:
+    for path, module in backbone.named_modules():
+        kind = find_kind(module, table)
+        if kind is not None and (not kind.when or getattr(module, kind.when, False)):
+            yield path, module, kind
+
+
+def _stage_path(backbone: nn.Module, path: str) -> str:
+    """The path of a block's parent, the same for modules that continue one another."""
+    parts = path.split('.')[:-1]
+    module = backbone
+    for depth, part in enumerate(list(parts)):
+        module = getattr(module, part)
+        if type(module).__name__ in _CONTINUED:
+            parts[depth] = '*'
+    return '.'.join(parts)
+
+
+def _read_block(block: nn.Module, kind: ResidualBlock) -> tuple[str, int]:
+    """Return the path of the child at which the branch ends, and the branch's width."""
+    wanted = (kind.before,) if kind.before else (kind.after,) if isinstance(kind.after, str) else kind.after
+    ends = [end for end in (_find_child(block, path) for path in wanted) if end is not None]
+    width = _find_child(block, kind.width) if kind.width else ends[0] if ends else None
+    channels = None if width is None else _width(width)
+    if not ends or channels is None:
+        name = type(block).__name__
         raise ValueError(
-            f'`backbone` must have residual blocks ({", ".join(_KINDS)}), but got {type(backbone).__name__!r}; '
-            'ean_mm.models.register_residual_block teaches it another kind.'
+            f'`backbone` must have blocks built as their row of residual_blocks says, but got a {name!r} of '
+            f'{type(block).__module__!r} which does not fit {kind!r}; '
+            f"say where its branch ends: residual_blocks=dict({name}=dict(after='...'))."
         )
-    for stage in per_stage:
-        if len({site.channels for site in stage}) > 1:
-            raise ValueError(
-                '`backbone` must keep one width per stage, '
-                f'but got {[site.channels for site in stage]!r} in stage {stage[0].stage}.'
-            )
-    return [site for stage in per_stage for site in stage]
+    # A property such as ``norm3`` leads to a child of another name (``bn3``).
+    return next(path for path, module in block.named_modules() if module is ends[0]), channels
 
 
-def _kind_of(module: nn.Module) -> BlockKind | None:
-    for cls in type(module).__mro__:
-        if cls.__name__ in _KINDS:
-            return _KINDS[cls.__name__]
+def _find_child(block: nn.Module, path: str) -> nn.Module | None:
+    child: Any = block
+    for part in path.split('.'):
+        child = getattr(child, part, None)
+    return child if isinstance(child, nn.Module) else None
+
+
+def _width(module: nn.Module) -> int | None:
+    for child in reversed(list(module.modules())):
+        for name in _WIDTHS:
+            if hasattr(child, name):
+                width = getattr(child, name)
+                return int(width if isinstance(width, int) else width[0])
     return None
 
 
-def _read_site(block: nn.Module, kind: BlockKind, stage: int, index: int) -> Site:
-    try:
-        norm = getattr(block, kind.norm(block))
-        slot = kind.slot(block)
-        getattr(block, slot)
-    except AttributeError as err:
-        raise ValueError(
-            f'`backbone` must be built of MM residual blocks, but got a {type(block).__name__!r} of '
-            f'{type(block).__module__} ({err}); ean_mm.models.register_residual_block teaches it.'
-        ) from err
-    return Site(block, slot, stage, index, _width(norm))
+def _describe_unknown(backbone: nn.Module, table: Mapping[str, ResidualBlock]) -> str:
+    known = sorted({name.rpartition('.')[2] for name in table})
+    blocks = _repeated_blocks(backbone)
+    built_of = f'built of {", ".join(blocks[:_SHOWN])}' if blocks else 'which repeats no block'
+    return (
+        f'`backbone` must have residual blocks of a known kind ({", ".join(known)}), but got '
+        f'{type(backbone).__name__!r}, {built_of}; if one of them ends in a map (N, C, H, W) before its shortcut is added, '
+        f"say where: residual_blocks=dict({blocks[0] if blocks else 'MyBlock'}=dict(after='...'))."
+    )
 
 
-def _width(norm: Any) -> int:
-    for name in ('num_features', 'num_channels'):
-        if hasattr(norm, name):
-            return int(getattr(norm, name))
-    return int(norm.normalized_shape[0])
+def _repeated_blocks(backbone: nn.Module) -> list[str]:
+    """Class names of what a backbone is built of: modules with children that occur more than once, outermost first."""
+    counts: dict[str, int] = {}
+    for module in backbone.modules():
+        library = type(module).__module__.partition('.')[0]
+        if any(True for _ in module.children()) and library not in ('torch', 'mmcv', 'mmengine'):
+            counts[type(module).__name__] = counts.get(type(module).__name__, 0) + 1
+    return [name for name, count in counts.items() if count > 1]

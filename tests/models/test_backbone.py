@@ -188,7 +188,7 @@ class TestCarry:
         unit.step = lambda x, carry: seen.append(carry) or original(x, carry)
         branches = []
         for slot in net.slots[:3]:
-            slot.norm.register_forward_hook(lambda m, i, o: branches.append(o.clone()))
+            slot.child.register_forward_hook(lambda m, i, o: branches.append(o.clone()))
         outputs(net, torch.randn(2, 3, 32, 32))
         _, expected = original(branches[0], None)
         assert seen[0] is None
@@ -289,7 +289,7 @@ class TestSurvives:
     def test_zero_init_residual(self):
         net = build(dict(R18, zero_init_residual=True))
         net.init_weights()
-        assert all((slot.norm.weight == 0).all() for slot in net.slots)
+        assert all((slot.child.weight == 0).all() for slot in net.slots)
 
     def test_norm_eval(self):
         pytest.importorskip('mmpretrain')

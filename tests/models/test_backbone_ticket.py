@@ -38,7 +38,12 @@ def test_a_ticket_gives_scheme_attention_and_sharing(save):
     assert str(net.scheme) == '100 1011 010011 011'
     assert net.sharing == 'stage'
     assert net.ean['stage0'].attention.hidden_channels == 256 // 8
-    assert net.attention_spec == {'type': 'ean_mm.SE', 'reduction': 8, 'min_channels': 1}
+    assert net.attention_spec == {
+        'type': 'ean_mm.SE',
+        'reduction': 8,
+        'min_channels': 1,
+        'gate_init': 'paper',
+    }
 
 
 def test_what_is_given_beside_it_may_agree(save):
@@ -112,7 +117,7 @@ def test_no_name_in_a_ticket_is_looked_up(save, tmp_path, monkeypatch):
 def test_an_unknown_argument_is_named(save):
     pytest.importorskip('mmpretrain')
     path = save(attention=dict(type='ean_mm.SE', ratio=4))
-    with pytest.raises(TicketError, match=r"arguments of ean_mm.SE \(reduction, min_channels\), but got 'ratio'"):
+    with pytest.raises(TicketError, match=r"arguments of ean_mm.SE \(reduction, min_channels, gate_init\), but got 'ratio'"):
         EANBackbone(R50, ticket=path)
 
 

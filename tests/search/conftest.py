@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
+import record_steps
+import search_process
+import toy_search
 
 from ean_mm.search import Evaluation, Reward, SearchLoop, SearchRecord
 from ean_mm.structures import BackboneFingerprint, Ticket
 
 
-def _load(name: str):
-    """A sibling file as a module that tests can import; test folders are no packages."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f'{name}.py'))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-toys = _load('search_process')
-toy_search = _load('toy_search')
-record_steps = _load('record_steps')
-
-
 @pytest.fixture(scope='session')
 def server(tmp_path_factory):
     """A process that runs searches in processes of their own."""
-    server = toys.SearchServer(tmp_path_factory.mktemp('stderr'))
+    server = search_process.SearchServer(tmp_path_factory.mktemp('stderr'))
     yield server
     server.close()
 

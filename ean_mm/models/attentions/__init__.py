@@ -1,8 +1,20 @@
-"""Attention modules, one file and one paper each."""
+"""Attention modules, one file and one paper each, and the adapters to those of other libraries."""
 
-from .base import AttentionModule
+from .base import AttentionModule, GatedAttention
 from .dia import DIA
+from .efficient import EfficientAttention
+from .plugin_layer import PluginLayer
 from .se import SE
 from .sge import SGE
+from .timm_attention import TimmAttention
 
-__all__ = ['DIA', 'SE', 'SGE', 'AttentionModule']
+__all__ = [
+    'DIA',
+    'SE',
+    'SGE',
+    'AttentionModule',
+    'EfficientAttention',
+    'GatedAttention',
+    'PluginLayer',
+    'TimmAttention',
+]

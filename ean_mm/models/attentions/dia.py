@@ -7,36 +7,49 @@ from torch import Tensor, nn
 
 from ...registry import MODELS
 from ...structures.checks import require_whole
-from .base import AttentionModule
+from .base import GatedAttention
 
 Carry = tuple[Tensor, Tensor]
 
 
 @MODELS.register_module()
-class DIA(AttentionModule):
+class DIA(GatedAttention):
     """DIA-LSTM: a light LSTM reads the pooled branch of each block in turn, and its output gates the channels.
 
     ``i, f, g, o = split(M_x(mean_hw(x)) + M_h(h))``; ``c' = sigmoid(f) * c + sigmoid(i) * tanh(g)``;
     ``h' = sigmoid(o) * sigmoid(c')``; ``y = x * h'``. Each M is Linear(C, C // r) - ReLU - Linear(C // r, 4C), and h and c
     start at zero: they are handed from call to call by ``step`` and never kept here.
     Source: Huang et al., arXiv:1905.10671, unit and gate order; the outer sigmoid(c') replaces an LSTM's tanh there too.
+    Differs: with ``gate_init='identity'``, which the paper does not have, the last layer of each M starts at zero and
+    ``y = x * (4 * h')``, so that a new unit returns its input; the state handed on stays h' itself.
 
     Args:
         in_channels: C, the width of the residual branch at this stage.
         reduction: r, 1 <= r <= C (4 in the authors' CIFAR code, 20 in the ImageNet code of arXiv:2011.14058).
+        gate_init: 'paper' or 'identity'.
         init_cfg: an mmengine initialisation config.
 
     Shape: x, y: (N, C, H, W) with H, W >= 1; h, c: (N, C).
-    Cost: 10*C*(C // r) MACs per image and call; 2*(5*C*(C // r) + C // r + 4*C) parameters.
-    Raises: ValueError if r is below 1 or above C.
+    Cost: per image and call, 10*C*m MACs and 2*C*H*W + 13*C + 2*m element-wise operations (C more with 'identity'), where
+        m = C // r; 2*(5*C*m + m + 4*C) parameters.
+    Raises: ValueError if r is below 1 or above C, or ``gate_init`` is none of the two.
 
     >>> unit = DIA(in_channels=8)
     >>> y, carry = unit.step(torch.ones(2, 8, 5, 5), None)
     >>> y, carry = unit.step(y, carry)
     """
 
-    def __init__(self, in_channels: int, reduction: int = 4, init_cfg: dict | None = None):
-        super().__init__(in_channels, init_cfg)
+    zero_at_identity = ('from_input.2.weight', 'from_input.2.bias', 'from_state.2.weight', 'from_state.2.bias')
+    identity_scale = 4
+
+    def __init__(
+        self,
+        in_channels: int,
+        reduction: int = 4,
+        gate_init: str = 'paper',
+        init_cfg: dict | None = None,
+    ):
+        super().__init__(in_channels, gate_init, init_cfg)
         require_whole('reduction', reduction, 1)
         if reduction > in_channels:
             raise ValueError(
@@ -45,6 +58,7 @@ class DIA(AttentionModule):
         self.hidden_channels = in_channels // reduction
         self.from_input = self._build_map()
         self.from_state = self._build_map()
+        self.start_gate()
 
     def _build_map(self) -> nn.Sequential:
         channels, hidden = self.in_channels, self.hidden_channels
@@ -58,7 +72,7 @@ class DIA(AttentionModule):
         in_gate, forget_gate, candidate, out_gate = gates.chunk(4, dim=1)
         cell = forget_gate.sigmoid() * cell + in_gate.sigmoid() * candidate.tanh()
         hidden = out_gate.sigmoid() * cell.sigmoid()
-        return x * hidden[:, :, None, None], (hidden, cell)
+        return x * self.scale_gate(hidden)[:, :, None, None], (hidden, cell)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.step(x, None)[0]

@@ -1,4 +1,4 @@
-"""The adapter that puts attention behind a block's last norm without touching the block's code or keys."""
+"""The adapter that puts attention at the end of a residual branch without touching the block's code or keys."""
 
 from __future__ import annotations
 
@@ -33,24 +33,26 @@ class CarryContext:
         return y
 
 
-class NormSlot(HiddenLevel):
-    """A block's last norm, followed by the attention of its site when the site is connected.
+class SiteSlot(HiddenLevel):
+    """The child of a block at which its branch ends, with the attention of the site when the site is connected.
 
     The attention is referred to, not owned: its parameters live once, under ``ean`` of the backbone. The state dict does
-    not show this level, and attributes of the norm (``weight``, ``num_features``) are read through it, so the block, mmcv's
-    ``fuse_conv_bn``, mmengine's ``revert_sync_batchnorm`` and initialisers see the norm they know.
+    not show this level, and attributes of the child (``weight``, ``num_features``) are read through it, so the block, mmcv's
+    ``fuse_conv_bn``, mmengine's ``revert_sync_batchnorm`` and initialisers see the module they know.
 
     Args:
-        norm: the module that stood in the slot.
+        child: the module that stood in the slot.
+        comes_first: True if attention acts on the child's input, False if on its output.
         attention: the shared attention of this site, or None where none was built.
         carries: the context of the backbone this site belongs to.
     """
 
-    hidden_child = 'norm'
+    hidden_child = 'child'
 
-    def __init__(self, norm: nn.Module, attention: SharedAttention | None, carries: CarryContext):
+    def __init__(self, child: nn.Module, comes_first: bool, attention: SharedAttention | None, carries: CarryContext):
         super().__init__()
-        self.norm = norm
+        self.child = child
+        self.comes_first = comes_first
         self.connected = False
         self._attention = (attention,)  # a tuple keeps the reference out of the module tree
         self._carries = carries
@@ -60,8 +62,12 @@ class NormSlot(HiddenLevel):
         """The shared attention this site refers to."""
         return self._attention[0]
 
-    def forward(self, x: Tensor) -> Tensor:
-        branch = self.norm(x)
+    def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if self.comes_first:
+            return self.child(self._attend(x), *args, **kwargs)
+        return self._attend(self.child(x, *args, **kwargs))
+
+    def _attend(self, branch: Tensor) -> Tensor:
         attention = self.attention
         if attention is None or not self.connected:
             return branch
