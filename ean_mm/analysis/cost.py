@@ -1,26 +1,32 @@
-"""Parameters and MACs of every scheme, from one counted forward pass."""
+"""Parameters, MACs and element-wise work of every scheme, from two counted forward passes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from ..models import EANBackbone
 from ..structures import ConnectionScheme
+from .work import Work, WorkCounter
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Cost of a network: parameters in all, and multiply-accumulates of the matrix products for one image."""
+    """Cost of a network.
+
+    Attributes:
+        params: parameters in all, a shared module's once.
+        macs: multiply-accumulates of the matrix products and convolutions, for one image.
+        elementwise: operations of everything else, for one image; ``WorkCounter`` says what counts.
+    """
 
     params: int
     macs: int
+    elementwise: int
 
 
 @dataclass(frozen=True)
@@ -31,11 +37,13 @@ class SiteCost:
         group: name of the sharing group, whose parameters are paid once.
         shape: (C, H, W) of the branch.
         macs: of one call for one image.
+        elementwise: of one call for one image.
     """
 
     group: str
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     macs: int
+    elementwise: int
 
 
 @dataclass(frozen=True)
@@ -59,14 +67,17 @@ class CostTable:
         return Cost(
             params=self.bare.params + sum(self.group_params[group] for group in groups),
             macs=self.bare.macs + sum(site.macs for site in used),
+            elementwise=self.bare.elementwise + sum(site.elementwise for site in used),
         )
 
 
 def measure_cost(model: nn.Module, backbone: EANBackbone, run: Callable[[], object]) -> CostTable:
-    """Count one forward pass of the bare network, and each attention at the shape its sites see.
+    """Count two forward passes: one with every site off, one with every site on.
 
-    Matrix products and convolutions are counted (``torch.utils.flop_counter``, two FLOPs a MAC); element-wise work and
-    pooling are not, so an attention without a matrix product counts 0 MACs.
+    A site costs what its block's branch computes more in the second pass than in the first, so each attention is counted
+    on the input it really gets: its shape, precision, device and memory layout, under whatever autocast ``run`` opens. A
+    recurrent attention is counted as the second pass calls it, every site after the previous one of its group; the sums
+    are exact for one whose first call computes as much as its later calls, as DIA's do.
 
     Args:
         model: the network that contains ``backbone``; every attention must be built (scheme 'all').
@@ -74,38 +85,64 @@ def measure_cost(model: nn.Module, backbone: EANBackbone, run: Callable[[], obje
         run: runs ``model`` once on one image.
     """
     before, training = backbone.scheme, model.training
-    shapes: list[tuple[int, int, int]] = []
     model.eval()
-    backbone.set_scheme(ConnectionScheme.none(backbone.blocks_per_stage))
     try:
-        with ExitStack() as hooks:
-            for slot in backbone.slots:
-                handle = slot.register_forward_hook(lambda *io: shapes.append(tuple(io[2].shape[1:])))
-                hooks.callback(handle.remove)
-            macs = _count_macs(run)
-        sites = _count_sites(backbone, shapes)
+        off = _count_pass(backbone, ConnectionScheme.none(backbone.blocks_per_stage), run)
+        on = _count_pass(backbone, ConnectionScheme.all(backbone.blocks_per_stage), run)
     finally:
         backbone.set_scheme(before)
         model.train(training)
-    group_params = {name: sum(p.numel() for p in attention.parameters()) for name, attention in backbone.ean.items()}
-    params = sum(p.numel() for p in model.parameters()) - sum(group_params.values())
-    return CostTable(Cost(params, macs), sites, group_params)
+    sites = tuple(map(_site_cost, backbone.groups, off.branches, on.branches))
+    group_params = {name: _count_params(attention) for name, attention in backbone.ean.items()}
+    params = _count_params(model) - sum(group_params.values())
+    return CostTable(Cost(params, off.work.macs, off.work.elementwise), sites, group_params)
 
 
-def _count_sites(backbone: EANBackbone, shapes: list[tuple[int, int, int]]) -> tuple[SiteCost, ...]:
-    counted: dict[tuple, int] = {}
-    sites = []
-    for group, shape in zip(backbone.groups, shapes, strict=True):
-        if (group, shape) not in counted:
-            attention = backbone.ean[group]
-            device = next(backbone.parameters()).device
-            image: Tensor = torch.zeros(1, *shape, device=device)
-            counted[group, shape] = _count_macs(partial(attention, image))
-        sites.append(SiteCost(group, shape, counted[group, shape]))
-    return tuple(sites)
+class _Branch:
+    """The work of what stands at one site, and the shape that comes out, during one pass."""
+
+    def __init__(self) -> None:
+        self.work = Work(0, 0)
+        self.shape: tuple[int, ...] = ()
+
+    @contextmanager
+    def watch(self, slot: nn.Module, counter: WorkCounter) -> Iterator[None]:
+        def start(*_: object) -> None:
+            self.work -= counter.work
+
+        def stop(_module: nn.Module, _inputs: object, branch: Tensor) -> None:
+            self.work += counter.work
+            self.shape = tuple(branch.shape[1:])
+
+        handles = [slot.register_forward_pre_hook(start), slot.register_forward_hook(stop)]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
 
 
-def _count_macs(run: Callable[[], object]) -> int:
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+@dataclass(frozen=True)
+class _Pass:
+    work: Work
+    branches: list[_Branch]
+
+
+def _count_pass(backbone: EANBackbone, scheme: ConnectionScheme, run: Callable[[], object]) -> _Pass:
+    backbone.set_scheme(scheme)
+    branches = [_Branch() for _ in backbone.slots]
+    counter = WorkCounter()
+    with ExitStack() as watches, torch.no_grad(), counter:
+        for slot, branch in zip(backbone.slots, branches, strict=True):
+            watches.enter_context(branch.watch(slot, counter))
         run()
-    return counter.get_total_flops() // 2
+    return _Pass(counter.work, branches)
+
+
+def _site_cost(group: str, off: _Branch, on: _Branch) -> SiteCost:
+    added = on.work - off.work
+    return SiteCost(group, off.shape, added.macs, added.elementwise)
+
+
+def _count_params(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())

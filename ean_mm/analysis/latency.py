@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from statistics import median
 from typing import TypeVar
 
+import numpy as np
 import torch
 
 Key = TypeVar('Key', bound=Hashable)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The middle of several measurements, and the quartiles around it."""
+
+    median: float
+    low: float
+    high: float
 
 
 def measure_latency(
@@ -32,12 +44,30 @@ def measure_latency(
         warmup: rounds that are not counted.
         repeats: rounds that are counted.
     """
-    times: dict[Key, list[float]] = {variant: [] for variant in variants}
+    runs = {variant: partial(run, variant) for variant in variants}
     with torch.inference_mode():
-        for _ in range(warmup + repeats):
-            for variant, measured in times.items():
-                measured.append(_time_once(partial(run, variant), device))
-    return {variant: median(measured[warmup:]) * 1e3 for variant, measured in times.items()}
+        rounds = list(islice(time_rounds(runs, device), warmup, warmup + repeats))
+    return {variant: median(times[variant] for times in rounds) * 1e3 for variant in runs}
+
+
+def time_rounds(runs: Mapping[Key, Callable[[], object]], device: torch.device) -> Iterator[dict[Key, float]]:
+    """Run every variant once per round, in turn, and yield the seconds each has taken, round after round, without end.
+
+    The first rounds warm up and are for the caller to drop.
+    """
+    while True:
+        yield {variant: _time_once(run, device) for variant, run in runs.items()}
+
+
+def compare_rounds(rounds: Sequence[Mapping[Key, float]], variant: Key, baseline: Key) -> Spread:
+    """How many times as long as ``baseline`` took ``variant``: the median over rounds, each compared within itself.
+
+    >>> compare_rounds([dict(a=1.0, b=1.1), dict(a=2.0, b=2.4), dict(a=3.0, b=3.9)], 'b', 'a').median
+    1.2
+    """
+    ratios = [times[variant] / times[baseline] for times in rounds]
+    low, middle, high = np.quantile(ratios, (0.25, 0.5, 0.75)).tolist()
+    return Spread(middle, low, high)
 
 
 def _time_once(call: Callable[[], object], device: torch.device) -> float:

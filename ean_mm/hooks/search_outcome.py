@@ -93,6 +93,7 @@ class Outcome:
             params=cost.params,
             macs=cost.macs,
             latency_ms=self.latency_ms.get(evaluation.scheme),
+            elementwise=cost.elementwise,
         )
 
     def _draw(self, scored: Sequence[Evaluation]) -> None:

@@ -83,22 +83,22 @@ def _time(call: Callable[[], object]) -> float:
 
 def _draw_sites(backbone: EANBackbone, costs: CostTable) -> Table:
     table = Table(title='Sites: one bit of the scheme each', title_justify='left')
-    for header in ('bit', 'stage', 'block', 'branch C x H x W', 'attention', 'MACs'):
+    for header in ('bit', 'stage', 'block', 'branch C x H x W', 'attention', 'MACs', 'element-wise'):
         table.add_column(header, justify='right')
     for bit, (site, cost) in enumerate(zip(backbone.sites, costs.sites, strict=True)):
         shape = ' x '.join(map(str, cost.shape))
-        row = (bit, site.stage, site.index, shape, cost.group, f'{cost.macs:,}')
+        row = (bit, site.stage, site.index, shape, cost.group, f'{cost.macs:,}', f'{cost.elementwise:,}')
         table.add_row(*map(str, row))
     return table
 
 
 def _draw_costs(backbone: EANBackbone, costs: CostTable) -> Table:
     table = Table(title='Cost of the whole network', title_justify='left')
-    for header in ('scheme', 'params', 'MACs'):
+    for header in ('scheme', 'params', 'MACs', 'element-wise'):
         table.add_column(header, justify='right')
     for scheme in _landmarks(backbone):
         cost = costs.cost(scheme)
-        table.add_row(str(scheme), f'{cost.params:,}', f'{cost.macs:,}')
+        table.add_row(str(scheme), f'{cost.params:,}', f'{cost.macs:,}', f'{cost.elementwise:,}')
     return table
 
 

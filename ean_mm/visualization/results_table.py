@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import compress
 from statistics import mean, stdev
 
 from rich.console import Console
@@ -24,6 +25,7 @@ class ResultRow:
         params: parameters of the whole network.
         macs: multiply-accumulates for one image.
         latency_ms: measured; None where it was not.
+        elementwise: element-wise operations for one image; None where they were not counted.
         trained: test metrics of networks trained from scratch with the scheme, one per seed.
     """
 
@@ -35,6 +37,7 @@ class ResultRow:
     params: int
     macs: int
     latency_ms: float | None
+    elementwise: int | None = None
     trained: tuple[float, ...] = ()
 
     def to_dict(self) -> dict:
@@ -43,7 +46,10 @@ class ResultRow:
 
 
 def format_results(rows: Sequence[ResultRow], metric: str, title: str, width: int = 120) -> str:
-    """Render rows as a text table; a column for trained networks appears when one has been trained.
+    """Render rows as a text table.
+
+    A column for trained networks appears when one has been trained; one for element-wise work where multiply-accumulates
+    cannot tell schemes apart, as with an attention that has none (SGE).
 
     Args:
         rows: in the order that tells the story.
@@ -52,17 +58,25 @@ def format_results(rows: Sequence[ResultRow], metric: str, title: str, width: in
         width: of the text, in characters.
     """
     has_trained = any(row.trained for row in rows)
-    headers = [f'supernet {metric}', 'reward', 'on', 'params', 'MACs', 'latency ms']
-    if has_trained:
-        headers.insert(0, f'trained {metric}')
+    is_counted = any(row.elementwise is not None for row in rows)
+    has_elementwise = is_counted and len(rows) > 1 and len({row.macs for row in rows}) == 1
+    columns = {
+        f'trained {metric}': has_trained,
+        f'supernet {metric}': True,
+        'reward': True,
+        'on': True,
+        'params': True,
+        'MACs': True,
+        'element-wise': has_elementwise,
+        'latency ms': True,
+    }
     table = Table(title=title, title_justify='left')
     table.add_column('')
     table.add_column('scheme', no_wrap=True)
-    for header in headers:
+    for header in compress(columns, columns.values()):
         table.add_column(header, justify='right')
     for row in rows:
-        cells = _format_row(row)
-        table.add_row(row.name, row.scheme, *cells[0 if has_trained else 1 :])
+        table.add_row(row.name, row.scheme, *compress(_format_row(row), columns.values()))
     return to_text(table, width)
 
 
@@ -81,6 +95,7 @@ def _format_row(row: ResultRow) -> list[str]:
         str(row.num_connected),
         f'{row.params:,}',
         f'{row.macs / 1e6:,.2f} M',
+        '-' if row.elementwise is None else f'{row.elementwise / 1e6:,.2f} M',
         '-' if row.latency_ms is None else f'{row.latency_ms:.2f}',
     ]
 

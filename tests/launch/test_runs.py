@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,8 @@ class TestPlan:
         assert '4 x 32 x 32' in text
         assert '16 x 8 x 8' in text
         assert '11 00 00' in text
+        # SE at 4 channels of 32 x 32: two products of 4 x 2; a mean, a product, two activations
+        assert re.search(r'4 x 32 x 32 .* 16 .* 8,198 ', text)
         assert '120 images' in text  # two epochs of sixty
         assert 'at most 14 schemes, 1,960 images' in text  # a hundred for the reward, forty for calibration
         assert not (Path(tiny_config.work_dir) / 'supernet.pth').exists()

@@ -21,6 +21,16 @@ def test_trained_networks_get_a_column():
     assert 'trained acc' in text
 
 
+def test_element_wise_work_is_shown_where_macs_say_nothing():
+    rows = [replace(ROW, elementwise=1_230_000), replace(ROW, name='all', elementwise=None)]
+    text = format_results(rows, 'acc', 'title')
+    assert 'element-wise' in text
+    cells = [[cell.strip() for cell in line.split('│')] for line in text.splitlines() if '│' in line]
+    assert [row[-3] for row in cells] == ['1.23 M', '-']
+    assert 'element-wise' not in format_results([rows[0], replace(rows[1], macs=40_820_000)], 'acc', 'title')
+    assert 'element-wise' not in format_results(rows[:1], 'acc', 'title')
+
+
 def test_lines_have_no_trailing_blanks():
     text = format_results([ROW], 'acc', 'title')
     assert text.splitlines() == [line.rstrip() for line in text.splitlines()]
