@@ -13,11 +13,11 @@ TINY = dict(
         data_preprocessor=dict(num_classes=10, mean=[127.5] * 3, std=[127.5] * 3, to_rgb=False),
         backbone=dict(
             type='ean_mm.EANBackbone',
-            backbone=dict(type='ean_mm.ResNetCifar', depth=14, base_channels=4),
+            backbone=dict(type='ean_mm.ResNetCifar', depth=14, base_channels=8),
             attention=dict(type='ean_mm.SE', reduction=2),
         ),
         neck=dict(type='GlobalAveragePooling'),
-        head=dict(type='LinearClsHead', num_classes=10, in_channels=16, topk=(1,)),
+        head=dict(type='LinearClsHead', num_classes=10, in_channels=32, topk=(1,)),
     ),
     train_dataloader=dict(
         batch_size=20,
@@ -57,7 +57,7 @@ TINY = dict(
         sampler=dict(type='DefaultSampler', shuffle=False),
     ),
     test_evaluator=dict(type='Accuracy', topk=(1,)),
-    optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.05, momentum=0.9, weight_decay=1e-4)),
+    optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.005, momentum=0.9, weight_decay=1e-4)),
     train_cfg=dict(by_epoch=True, max_epochs=2, val_interval=2),
     val_cfg=dict(),
     test_cfg=dict(),

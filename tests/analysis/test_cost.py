@@ -80,15 +80,10 @@ def test_every_scheme_is_the_sum_of_its_parts(network, attention, sharing):
 
 
 def test_one_site_by_hand():
-    expected = {
-        'se': (2 * 32 * 8, 2 * 32 * 16 * 16 + 8 + 32),
-        'sge': (0, 4 * 32 * 16 * 16 + 8 * 8 * 16 * 16 + 6 * 8),
-        'dia': (10 * 32 * 8, 2 * 32 * 16 * 16 + 13 * 32 + 2 * 8),
-    }
-    for attention, numbers in expected.items():
-        site = table(build(attention=attention)).sites[4]
-        assert (site.group, site.shape) == ('stage1', (32, 16, 16))
-        assert (site.macs, site.elementwise) == numbers
+    site = table(build()).sites[4]
+    assert (site.group, site.shape) == ('stage1', (32, 16, 16))
+    assert site.macs == 2 * 32 * 8
+    assert site.elementwise == 2 * 32 * 16 * 16 + 8 + 32  # mean and product over the map, two activations
 
 
 def test_every_call_of_a_recurrent_attention_costs_the_same():

@@ -168,6 +168,12 @@ ATTENTIONS = {
     'DIA': (dict(type='ean_mm.DIA', reduction=2), 10 * C * HALF, 2 * MAP + 13 * C + 2 * HALF),
     # four passes over the map; the rest on maps of G groups
     'SGE': (dict(type='ean_mm.SGE', groups=2), 0, 4 * MAP + 8 * 2 * H * W + 6 * 2),
+    # queries and keys of C / 2 channels, values of C, the reprojection, two products; two softmaxes and a sum
+    'EfficientAttention': (
+        dict(type='ean_mm.EfficientAttention'),
+        2 * MAP * (HALF + C) + 2 * H * W * HALF * C,
+        2 * H * W * HALF + MAP,
+    ),
 }
 
 

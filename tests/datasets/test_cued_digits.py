@@ -197,9 +197,9 @@ def test_mmpretrain_trains_and_tests_on_it(mmpretrain, tmp_path):
         model=dict(
             type='ImageClassifier',
             data_preprocessor=dict(type='ClsDataPreprocessor', mean=[60] * 3, std=[75] * 3, num_classes=10),
-            backbone=dict(type='ean_mm.ResNetCifar', depth=8, base_channels=4),
+            backbone=dict(type='ean_mm.ResNetCifar', depth=8, base_channels=8),
             neck=dict(type='GlobalAveragePooling'),
-            head=dict(type='LinearClsHead', in_channels=16, num_classes=10, loss=dict(type='CrossEntropyLoss')),
+            head=dict(type='LinearClsHead', in_channels=32, num_classes=10, loss=dict(type='CrossEntropyLoss')),
         ),
         work_dir=str(tmp_path),
         default_scope='mmpretrain',

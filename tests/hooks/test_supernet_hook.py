@@ -100,7 +100,7 @@ def test_a_fixed_scheme_is_no_supernet(supernet_config):
 
 
 def test_a_model_without_the_wrapper_is_refused(supernet_config):
-    supernet_config.model.backbone = dict(type='ean_mm.ResNetCifar', depth=14, base_channels=4)
+    supernet_config.model.backbone = dict(type='ean_mm.ResNetCifar', depth=14, base_channels=8)
     with pytest.raises(ValueError, match=r'must contain one ean_mm.EANBackbone, but got 0 in .ImageCl'):
         Runner.from_cfg(supernet_config).train()
 

@@ -60,11 +60,11 @@ class TestFastDevRun:
 class TestPlan:
     def test_sites_costs_and_estimates(self, tiny_config):
         text = describe_plan(tiny_config)
-        assert '4 x 32 x 32' in text
-        assert '16 x 8 x 8' in text
+        assert '8 x 32 x 32' in text
+        assert '32 x 8 x 8' in text
         assert '11 00 00' in text
-        # SE at 4 channels of 32 x 32: two products of 4 x 2; a mean, a product, two activations
-        assert re.search(r'4 x 32 x 32 .* 16 .* 8,198 ', text)
+        # SE at 8 channels of 32 x 32: two products of 8 x 4; a mean, a product, two activations
+        assert re.search(r'8 x 32 x 32 .* 64 .* 16,396 ', text)
         assert '120 images' in text  # two epochs of sixty
         assert 'at most 14 schemes, 1,960 images' in text  # a hundred for the reward, forty for calibration
         assert not (Path(tiny_config.work_dir) / 'supernet.pth').exists()

@@ -29,7 +29,7 @@ def build_resnet(cfg=None, position='after_conv3', init_cfg=None):
         dict(
             type='mmseg.ResNet',
             depth=50,
-            base_channels=4,
+            base_channels=8,
             plugins=plugins,
             zero_init_residual=False,  # attention on a branch of zeros would show nothing
             init_cfg=init_cfg,
