@@ -59,7 +59,7 @@ venv: $(VENV)/.stamp-project  ## only create the virtual environment
 
 clean:  ## remove caches and build outputs; results and virtual environments stay
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find ean_mm tests tools configs -name __pycache__ -type d -prune -exec rm -rf {} +
+	find ean_mm tests tools configs benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 clean-venv:  ## remove the virtual environments
 	rm -rf $(VENV) $(VENV_OPENMMLAB)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from mmengine.model import BaseModule
+from mmengine.model import BaseModule, ModuleDict
 from torch import Tensor, nn
 
 from ..registry import MODELS, build_from
@@ -188,10 +188,10 @@ class EANBackbone(HiddenLevel, BaseModule):
             )
         return reconcile_attention(attention, ticket, path), ticket.sharing, ticket.scheme
 
-    def _build_attentions(self) -> nn.ModuleDict:
+    def _build_attentions(self) -> ModuleDict:
         connected = [group for group, bit in zip(self.groups, self._scheme.mask, strict=True) if bit]
         channels = {group: site.channels for group, site in zip(self.groups, self.sites, strict=True)}
-        return nn.ModuleDict(
+        return ModuleDict(
             {
                 group: SharedAttention(self.attention_cfg, channels[group], num_sites=count)
                 for group, count in Counter(connected).items()

@@ -94,6 +94,22 @@ def test_it_outlives_the_initialisation_of_a_model_around_it(cfg):
     assert zeros == {name for name, parameter in model.named_parameters() if not parameter.any()}
 
 
+def test_a_backbone_inside_a_model_starts_as_the_plain_one(cfg):
+    class Model(BaseModule):
+        def __init__(self):
+            super().__init__(init_cfg=dict(type='Normal', layer=['Linear', 'SGE'], std=0.3, bias=0.3))
+            attention = {key: value for key, value in cfg.items() if key != 'in_channels'}
+            self.backbone = EANBackbone(dict(type='ean_mm.ResNetCifar', depth=14, base_channels=8), attention)
+
+    model = Model()
+    model.init_weights()
+    image = torch.randn(2, 3, 16, 16)
+    model.eval()
+    on = model.backbone(image)[-1]
+    model.backbone.set_scheme('none')
+    assert torch.equal(on, model.backbone(image)[-1])
+
+
 def test_its_own_init_cfg_does_not_undo_it(cfg):
     module = MODELS.build({**cfg, 'init_cfg': dict(type='Normal', layer=['Linear', 'Conv2d', 'SGE'], std=1.0)})
     module.init_weights()
