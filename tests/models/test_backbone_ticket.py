@@ -117,7 +117,9 @@ def test_no_name_in_a_ticket_is_looked_up(save, tmp_path, monkeypatch):
 def test_an_unknown_argument_is_named(save):
     pytest.importorskip('mmpretrain')
     path = save(attention=dict(type='ean_mm.SE', ratio=4))
-    with pytest.raises(TicketError, match=r"arguments of ean_mm.SE \(reduction, min_channels, gate_init\), but got 'ratio'"):
+    with pytest.raises(
+        TicketError, match=r"arguments of ean_mm.SE \(reduction, min_channels, gate_init\), but got 'ratio'"
+    ):
         EANBackbone(R50, ticket=path)
 
 
