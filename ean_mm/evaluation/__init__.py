@@ -1,15 +1,25 @@
 """Scoring schemes on a frozen supernet."""
 
+from .activation_store import ActivationStore
 from .calibration import CalibrationImages, find_pipeline, with_pipeline
-from .recalibration import recalibrated
+from .forward_graph import GraphError
+from .recalibration import find_norms, recalibrated
 from .scorer import SupernetScorer
+from .shared_forward import SharedForward
+from .shared_scorer import ScoringFacts, SharedScorer
 from .supernet_file import Supernet, SupernetError, load_supernet, restore_supernet, save_supernet
 
 __all__ = [
+    'ActivationStore',
     'CalibrationImages',
+    'GraphError',
+    'ScoringFacts',
+    'SharedForward',
+    'SharedScorer',
     'Supernet',
     'SupernetError',
     'SupernetScorer',
+    'find_norms',
     'find_pipeline',
     'load_supernet',
     'recalibrated',

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sized
+import math
+from collections.abc import Iterable, Sequence, Sized
 from contextlib import nullcontext
 from typing import Any, cast
 
@@ -13,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from ..models import EANBackbone
 from ..structures import ConnectionScheme
-from .recalibration import recalibrated
+from .recalibration import find_norms, recalibrated
 
 
 class SupernetScorer:
@@ -54,18 +55,29 @@ class SupernetScorer:
                 self._process(batch)
             return self._read(self.evaluator.evaluate(len(cast(Sized, self.dataloader.dataset))))
 
+    def score_many(self, schemes: Sequence[ConnectionScheme]) -> list[float]:
+        """The metric of each scheme."""
+        return [self(scheme) for scheme in schemes]
+
     def rehearse(self) -> None:
-        """Run one batch through model and evaluator, so that a missing metric or image shows before any training.
+        """Run one batch through model and evaluator twice, so that what is wrong with them shows before any training.
 
         Raises:
-            ValueError: if the evaluator does not report the metric.
+            ValueError: if the evaluator does not report the metric, or not the same one twice.
         """
         training = self.model.training
         self.model.eval()
         batch = next(iter(self.dataloader))
-        self._process(batch)
-        self._read(self.evaluator.evaluate(len(batch['inputs'])))
+        metrics = []
+        for _ in range(2):
+            self._process(batch)
+            metrics.append(self._read(self.evaluator.evaluate(len(batch['inputs']))))
         self.model.train(training)
+        if metrics[0] != metrics[1] and not all(map(math.isnan, metrics)):
+            raise ValueError(
+                f'`val_evaluator` must measure the same images alike every time, but got {metrics!r} for '
+                f'{self.metric!r} of one batch; remove what is random or keeps a state from model and evaluator.'
+            )
 
     def run(self, batch: Any) -> object:
         """Forward one batch without evaluating it."""
@@ -75,7 +87,7 @@ class SupernetScorer:
     def _statistics(self):
         if self.calibration == ():
             return nullcontext()
-        return recalibrated(self.model, self.calibration, self.run)
+        return recalibrated(find_norms(self.model), self.calibration, self.run)
 
     def _process(self, batch: Any) -> None:
         with torch.no_grad():

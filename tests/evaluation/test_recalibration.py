@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from ean_mm.evaluation import recalibrated
+from ean_mm.evaluation import find_norms, recalibrated
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def batches():
 
 
 def test_statistics_are_those_of_the_batches(model, batches):
-    with recalibrated(model, batches, model), torch.no_grad():
+    with recalibrated(find_norms(model), batches, model), torch.no_grad():
         maps = [model[0](batch) for batch in batches]
         mean = torch.stack([m.mean((0, 2, 3)) for m in maps]).mean(0)
         var = torch.stack([m.var((0, 2, 3)) for m in maps]).mean(0)
@@ -31,7 +31,7 @@ def test_statistics_are_those_of_the_batches(model, batches):
 
 def test_everything_is_put_back_bit_for_bit(model, batches):
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    with recalibrated(model, batches, model):
+    with recalibrated(find_norms(model), batches, model):
         assert not torch.equal(model[1].running_mean, before['1.running_mean'])
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
     assert [model[1].momentum, model[3].momentum] == [0.1, 0.3]
@@ -39,13 +39,13 @@ def test_everything_is_put_back_bit_for_bit(model, batches):
 
 def test_an_exception_puts_everything_back_too(model, batches):
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    with pytest.raises(ZeroDivisionError), recalibrated(model, batches, lambda batch: 1 / 0):
+    with pytest.raises(ZeroDivisionError), recalibrated(find_norms(model), batches, lambda batch: 1 / 0):
         pass
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
     assert not model[1].training
 
 
 def test_weights_get_no_gradient(model, batches):
-    with recalibrated(model, batches, model):
+    with recalibrated(find_norms(model), batches, model):
         pass
     assert all(p.grad is None for p in model.parameters())

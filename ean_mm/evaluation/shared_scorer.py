@@ -1,0 +1,211 @@
+"""Scoring that computes what schemes have in common once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from typing import Any, cast
+
+import torch
+from mmengine.evaluator import Evaluator
+from mmengine.model import BaseModel
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from ..models import EANBackbone
+from ..structures import ConnectionScheme
+from .activation_store import ActivationStore, count_bytes
+from .forward_graph import GraphError
+from .recalibration import copy_buffers, find_norms, load_buffers, recalibrated
+from .scorer import SupernetScorer
+from .shared_forward import SharedForward
+
+GIBIBYTE = 2**30
+
+
+@dataclass
+class ScoringFacts:
+    """What scoring took; a block-image is one residual branch run for one image.
+
+    Attributes:
+        num_schemes: schemes that were scored.
+        block_images: what was computed, calibration included.
+        naive_block_images: what scoring each scheme by itself computes.
+        peak_bytes: the most activations held at once.
+    """
+
+    num_schemes: int = 0
+    block_images: int = 0
+    naive_block_images: int = 0
+    peak_bytes: int = 0
+
+
+class _ReachedBackboneError(Exception):
+    """The images have reached the backbone; what comes after it is not wanted."""
+
+
+class SharedScorer(SupernetScorer):
+    """Score schemes like ``SupernetScorer``, with the same numbers, but each activation once for all that agree on it.
+
+    Args:
+        model: an mmengine model (``val_step``, ``data_preprocessor``) that contains ``backbone``.
+        backbone: the wrapped backbone.
+        dataloader: the reward images, in a fixed order.
+        evaluator: what measures them.
+        metric: the key of the evaluator's result that counts; higher is better.
+        calibration: collated batches of training images under test transforms; empty to score with the supernet's own
+            batch-norm statistics.
+        activation_budget: bytes of activations kept for later schemes, in the memory of the model's device.
+        image_budget: bytes of reward images kept as they come from ``dataloader``; a larger set is read anew each time.
+
+    Raises:
+        GraphError: if the backbone's forward pass is no fixed graph, or does not repeat itself.
+
+    Attributes:
+        facts: what scoring took so far.
+    """
+
+    def __init__(
+        self,
+        model: BaseModel,
+        backbone: EANBackbone,
+        dataloader: DataLoader,
+        evaluator: Evaluator,
+        metric: str,
+        calibration: Iterable[Any] = (),
+        activation_budget: int = 2 * GIBIBYTE,
+        image_budget: int = GIBIBYTE,
+    ):
+        super().__init__(model, backbone, dataloader, evaluator, metric, calibration)
+        self.image_budget = image_budget
+        self.facts = ScoringFacts()
+        model.eval()
+        sample = self._catch_images(next(iter(dataloader)))
+        store = ActivationStore(activation_budget)
+        self._forward = SharedForward(backbone, store, calibration != (), sample)
+        self._norms_after = find_norms(model, outside=backbone)
+        self._kept_images: list[Any] | None = None
+
+    def __call__(self, scheme: ConnectionScheme) -> float:
+        return self.score_many([scheme])[0]
+
+    def score_many(self, schemes: Sequence[ConnectionScheme]) -> list[float]:
+        """The metric of each scheme; batch by batch, so that schemes share what no budget could keep for all images."""
+        self.model.eval()
+        order = sorted(dict.fromkeys(schemes), key=str)  # neighbours agree on the longest prefixes
+        before = self._forward.num_block_images
+        with torch.no_grad(), self._forward.active():
+            self._forward.calibrate([partial(self._catch_images, b) for b in self.calibration], [s.mask for s in order])
+            statistics = {scheme: self._calibrate_after(scheme) for scheme in order}
+            metrics = self._measure(order, statistics)
+        self._note(order, before)
+        return [metrics[scheme] for scheme in schemes]
+
+    def check(self) -> None:
+        """Compare shared passes with ordinary ones on the first reward images.
+
+        Raises:
+            GraphError: if they differ in one bit.
+        """
+        images = self._catch_images(next(iter(self.dataloader)))
+        shared = SharedForward(self.backbone, ActivationStore(10**15), False, images)
+        schemes = [self.backbone.scheme, *(f(self.backbone.blocks_per_stage) for f in _PROBES), self.backbone.scheme]
+        with torch.no_grad():
+            for scheme in schemes:
+                self.backbone.set_scheme(scheme)
+                expected = self.backbone(images)
+                with shared.active():
+                    found = shared.predict(0, lambda: images, scheme.mask)
+                if not _equal(expected, found):
+                    raise GraphError(f"a shared forward pass under '{scheme}' differs from an ordinary one")
+        self.backbone.set_scheme(schemes[0])
+
+    # -- measuring ---------------------------------------------------------------------------------------------------------
+
+    def _measure(self, schemes: list[ConnectionScheme], statistics: dict) -> dict[ConnectionScheme, float]:
+        saved = copy_buffers(self._norms_after)
+        results: dict[ConnectionScheme, list[list]] = {s: [[] for _ in self.evaluator.metrics] for s in schemes}
+        try:
+            for index, batch in enumerate(self._reward_batches()):
+                for scheme in schemes:
+                    load_buffers(self._norms_after, statistics[scheme] or saved)
+                    self._swap_results(results[scheme])
+                    with self._backbone_replaced(self._predict(index, scheme)):
+                        self._process(batch)
+        finally:
+            load_buffers(self._norms_after, saved)
+        metrics = {}
+        for scheme in schemes:
+            self._swap_results(results[scheme])
+            metrics[scheme] = self._read(self.evaluator.evaluate(len(cast(Any, self.dataloader.dataset))))
+        return metrics
+
+    def _swap_results(self, results: list[list]) -> None:
+        for metric, own in zip(self.evaluator.metrics, results, strict=True):
+            metric.results = own
+
+    def _predict(self, index: int, scheme: ConnectionScheme):
+        calls = count()
+        return lambda images: self._forward.predict((index, next(calls)), lambda: images, scheme.mask)
+
+    def _calibrate_after(self, scheme: ConnectionScheme) -> list[dict[str, Tensor]] | None:
+        """The statistics under ``scheme`` of batch norm that comes after the backbone."""
+        if self.calibration == () or not self._norms_after:
+            return None
+
+        def run(numbered: tuple[int, Any]) -> None:
+            position, batch = numbered
+            output = lambda images: self._forward.calibrated_output(position, lambda: images, scheme.mask)  # noqa: E731
+            with self._backbone_replaced(output):
+                self.run(batch)
+
+        with recalibrated(self._norms_after, enumerate(self.calibration), run):
+            return copy_buffers(self._norms_after)
+
+    @contextmanager
+    def _backbone_replaced(self, forward: Any) -> Iterator[None]:
+        self.backbone.forward = forward  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            del self.backbone.forward  # the class's own is there again
+
+    def _catch_images(self, batch: Any) -> Tensor:
+        """What the model hands its backbone for a batch."""
+        caught: list[Tensor] = []
+
+        def stop(images: Tensor) -> None:
+            caught.append(images)
+            raise _ReachedBackboneError
+
+        with self._backbone_replaced(stop), torch.no_grad(), suppress(_ReachedBackboneError):
+            self.run(batch)
+        return caught[0]
+
+    def _reward_batches(self) -> Iterable[Any]:
+        if self._kept_images is not None:
+            return self._kept_images
+        first = next(iter(self.dataloader))
+        if count_bytes(first) * len(self.dataloader) > self.image_budget:
+            return self.dataloader
+        self._kept_images = list(self.dataloader)
+        return self._kept_images
+
+    def _note(self, schemes: list[ConnectionScheme], before: int) -> None:
+        calibration = sum(len(batch['inputs']) for batch in self.calibration)
+        images = len(cast(Any, self.dataloader.dataset)) + calibration
+        self.facts.num_schemes += len(schemes)
+        self.facts.block_images += self._forward.num_block_images - before
+        self.facts.naive_block_images += len(schemes) * self.backbone.num_connections * images
+        self.facts.peak_bytes = self._forward.store.peak_bytes
+
+
+_PROBES = (ConnectionScheme.none, ConnectionScheme.all)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    pairs = zip(one, other, strict=True) if isinstance(one, (tuple, list)) else [(one, other)]
+    return all(torch.equal(a, b) for a, b in pairs)
