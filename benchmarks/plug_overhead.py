@@ -17,13 +17,9 @@ import os
 os.environ.setdefault('KINETO_LOG_LEVEL', '99')  # read when torch loads; its profiler would log each measurement
 
 import argparse
-import csv
-import io
-import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -32,12 +28,12 @@ import torch
 from plug_figure import draw_density
 from plug_networks import ATTENTIONS, Networks, Variant
 from rich.table import Table
+from side_by_side import MACHINE_COLUMNS, describe_machine, write_rows
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from ean_mm.analysis import compare_rounds, measure_peak_memory, time_rounds
 from ean_mm.launch import one_sentence
-from ean_mm.structures import write_atomically
 from ean_mm.visualization import to_text
 
 MODES = ('inference', 'training')
@@ -49,7 +45,7 @@ QUICK = dict(depth=18, batch_size=2, image_size=64, rounds=3)
 COLUMNS = (
     *('network', 'attention', 'sharing', 'density', 'scheme', 'mode', 'precision', 'batch_size', 'image_size'),
     *('params', 'macs', 'elementwise', 'latency_ms', 'baseline', 'ratio', 'ratio_low', 'ratio_high', 'rounds'),
-    *('peak_memory_mib', 'device', 'threads', 'torch', 'date'),
+    *('peak_memory_mib', *MACHINE_COLUMNS),
 )
 
 
@@ -150,21 +146,9 @@ class Comparison:
             ratio_high=f'{ratio.high:.4f}',
             rounds=len(rounds),
             peak_memory_mib=f'{peak / 2**20:.1f}',
-            device=describe_device(self.args.device),
-            threads=torch.get_num_threads(),
-            torch=torch.__version__,
-            date=date.today().isoformat(),
+            **describe_machine(self.args.device),
         )
         return {column: row.get(column, '') for column in COLUMNS}
-
-
-def describe_device(device: torch.device) -> str:
-    if device.type == 'cuda':
-        return torch.cuda.get_device_name(device)
-    cpuinfo = Path('/proc/cpuinfo')
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    named = [line.partition(':')[2].strip() for line in lines if line.startswith('model name')]
-    return named[0] if named else platform.processor() or platform.machine()
 
 
 def run_overhead(args: argparse.Namespace, networks: Networks, compare: Comparison) -> None:
@@ -172,7 +156,7 @@ def run_overhead(args: argparse.Namespace, networks: Networks, compare: Comparis
     rows = []
     for setting in args.settings:
         rows += compare('overhead', variants, setting)
-        write_rows(args.work_dir / f'plug_overhead{args.suffix}.csv', rows)
+        write_rows(args.work_dir / f'plug_overhead{args.suffix}.csv', COLUMNS, rows)
     print(draw_table(rows))
 
 
@@ -187,21 +171,13 @@ def run_density(args: argparse.Namespace, networks: Networks, compare: Compariso
             continue
         for setting in args.settings:
             rows += compare(name, variants, setting)
-            write_rows(args.work_dir / f'plug_density{args.suffix}.csv', rows)
+            write_rows(args.work_dir / f'plug_density{args.suffix}.csv', COLUMNS, rows)
     if rows:
         draw_density(rows).savefig(args.work_dir / f'plug_density{args.suffix}.png', dpi=120)
         print(draw_table([row for row in rows if row['density'] == 1]))
 
 
 PARTS = {'overhead': run_overhead, 'density': run_density}
-
-
-def write_rows(path: Path, rows: Sequence[dict]) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator='\n')
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomically(path, text.getvalue().encode())
 
 
 def draw_table(rows: Sequence[dict]) -> str:
