@@ -4,6 +4,8 @@ from .activation_store import ActivationStore
 from .calibration import CalibrationImages, find_pipeline, with_pipeline
 from .forward_graph import GraphError
 from .recalibration import find_norms, recalibrated
+from .remembered_scores import RememberedScores
+from .score_store import ScoreStore, read_bytes
 from .scorer import SupernetScorer
 from .shared_forward import SharedForward
 from .shared_scorer import ScoringFacts, SharedScorer
@@ -13,6 +15,8 @@ __all__ = [
     'ActivationStore',
     'CalibrationImages',
     'GraphError',
+    'RememberedScores',
+    'ScoreStore',
     'ScoringFacts',
     'SharedForward',
     'SharedScorer',
@@ -22,6 +26,7 @@ __all__ = [
     'find_norms',
     'find_pipeline',
     'load_supernet',
+    'read_bytes',
     'recalibrated',
     'restore_supernet',
     'save_supernet',

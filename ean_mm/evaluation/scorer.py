@@ -48,16 +48,19 @@ class SupernetScorer:
 
     def __call__(self, scheme: ConnectionScheme) -> float:
         """The metric of ``scheme``; the model comes back in evaluation mode with its own statistics."""
+        return self.score_many([scheme])[0]
+
+    def score_many(self, schemes: Sequence[ConnectionScheme]) -> list[float]:
+        """The metric of each scheme."""
+        return [self._score(scheme) for scheme in schemes]
+
+    def _score(self, scheme: ConnectionScheme) -> float:
         self.model.eval()
         self.backbone.set_scheme(scheme)
         with self._statistics():
             for batch in self.dataloader:
                 self._process(batch)
             return self._read(self.evaluator.evaluate(len(cast(Sized, self.dataloader.dataset))))
-
-    def score_many(self, schemes: Sequence[ConnectionScheme]) -> list[float]:
-        """The metric of each scheme."""
-        return [self(scheme) for scheme in schemes]
 
     def rehearse(self) -> None:
         """Run one batch through model and evaluator twice, so that what is wrong with them shows before any training.

@@ -89,9 +89,6 @@ class SharedScorer(SupernetScorer):
         self._norms_after = find_norms(model, outside=backbone)
         self._kept_images: list[Any] | None = None
 
-    def __call__(self, scheme: ConnectionScheme) -> float:
-        return self.score_many([scheme])[0]
-
     def score_many(self, schemes: Sequence[ConnectionScheme]) -> list[float]:
         """The metric of each scheme; batch by batch, so that schemes share what no budget could keep for all images."""
         self.model.eval()

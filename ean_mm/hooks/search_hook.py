@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+import torch
 from mmengine.dist import barrier
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -14,22 +15,31 @@ from mmengine.runner import Runner
 from ..analysis import measure_cost
 from ..evaluation import (
     CalibrationImages,
+    GraphError,
+    RememberedScores,
+    ScoreStore,
+    SharedScorer,
     Supernet,
     SupernetScorer,
     find_pipeline,
     load_supernet,
+    read_bytes,
     restore_supernet,
     with_pipeline,
 )
 from ..registry import HOOKS, STRATEGIES, build_from
 from ..search import Evaluation, Reward, SearchLoop, SearchRecord, StepReport
 from ..structures import Ticket
+from ..structures.checks import require_bytes
 from ..visualization import SearchProgress
+from .broadcast import broadcast_bytes
 from .identity import require_same_training, search_identity, training_identity
 from .search_outcome import Outcome
 from .supernet_hook import SUPERNET_FILE
 from .ticket_facts import TicketMaker
 from .wrapped_backbone import find_backbone, unwrap
+
+SCORES_FILE = 'scores.jsonl'
 
 
 @HOOKS.register_module()
@@ -44,8 +54,8 @@ class SearchHook(Hook):
 
     Runs: checks before training; searches after training, or at once where a supernet is already there.
     Reads: the model's EANBackbone, ``runner.val_loop``, ``supernet.pth``.
-    Writes: in the work directory ``search.jsonl``, ``timing.jsonl``, ``ticket.json``, ``state.pt``; at the end
-        ``results.json``, ``search.png`` and ``retrain.py``; scalars to the visualizer.
+    Writes: in the work directory ``search.jsonl``, ``timing.jsonl``, ``ticket.json``, ``state.pt``, ``scores.jsonl``; at the
+        end ``results.json``, ``search.png`` and ``retrain.py``; scalars to the visualizer.
     Resume: by itself from ``state.pt``; a state of another search is refused.
     Ranks: all score together and compute the same proposals; rank 0 writes.
 
@@ -53,6 +63,10 @@ class SearchHook(Hook):
         strategy: config of a registered strategy.
         reward: arguments of ``ean_mm.search.Reward``.
         num_calibration_images: training images for recalibration; 0 scores with the supernet's own statistics.
+        activation_budget: bytes ('2GiB') of activations kept on the model's device, so that schemes which agree on their first
+            bits compute them once; it changes no number. '0B' scores every scheme by itself.
+        score_store: file in which scores are remembered for further searches of the same supernet on the same images; None
+            stands for ``scores.jsonl`` in the work directory.
         calibration_batch_size: images per batch of them.
         max_schemes: so many distinct schemes are scored at most, controls included; None sets no limit.
         min_connected: smaller schemes do not become the ticket.
@@ -75,6 +89,8 @@ class SearchHook(Hook):
         reward: dict,
         num_calibration_images: int = 1000,
         calibration_batch_size: int = 250,
+        activation_budget: int | str = '2GiB',
+        score_store: str | None = None,
         max_schemes: int | None = None,
         min_connected: int = 0,
         max_failures: int = 5,
@@ -88,6 +104,8 @@ class SearchHook(Hook):
         self.reward = Reward(**reward)
         self.num_calibration_images = num_calibration_images
         self.calibration_batch_size = calibration_batch_size
+        self.activation_budget = require_bytes('activation_budget', activation_budget)
+        self.score_store = score_store
         self.max_schemes = max_schemes
         self.min_connected = min_connected
         self.max_failures = max_failures
@@ -225,6 +243,7 @@ class SearchHook(Hook):
         self.model.eval()
         one_image = runner.val_dataloader.collate_fn([runner.val_dataloader.dataset[0]])
         self.costs = measure_cost(self.model, self.backbone, lambda: self.scorer.run(one_image))
+        self._speed_up_scoring(runner)
         with SearchProgress(self.loop.num_steps, is_visible=self.record.is_writer) as progress:
             self.loop.on_step = lambda report: self._show(runner, progress, report)
             result = self.loop.run()
@@ -233,6 +252,56 @@ class SearchHook(Hook):
             outcome.measure_latency(self.backbone, lambda: self.scorer.run(one_image))
             runner.logger.info(outcome.write(runner.cfg, self.retrain_config, self.loop.evaluations))
         barrier()
+
+    def _speed_up_scoring(self, runner: Runner) -> None:
+        """Score with shared passes where the backbone allows it, and look up what earlier searches have scored."""
+        shared = self._share_scoring(runner)
+        store = self._load_scores(runner)
+        remembered = RememberedScores(shared or self.scorer, store)
+        self.loop.score = remembered
+
+        def describe_work() -> dict[str, int]:
+            return {'remembered': remembered.num_found, **(asdict(shared.facts) if shared else {})}
+
+        self.loop.describe_work = describe_work
+
+    def _share_scoring(self, runner: Runner) -> SharedScorer | None:
+        if not self.activation_budget:
+            return None
+        plain = self.scorer
+        try:
+            shared = SharedScorer(
+                plain.model,
+                plain.backbone,
+                plain.dataloader,
+                plain.evaluator,
+                plain.metric,
+                plain.calibration,
+                activation_budget=self.activation_budget,
+            )
+            shared.check()
+        except GraphError as err:
+            runner.logger.warning(f'Every scheme is scored by itself: {err}')
+            return None
+        return shared
+
+    def _load_scores(self, runner: Runner) -> ScoreStore:
+        identity = search_identity(runner.cfg, {})
+        device = next(self.model.parameters()).device.type
+        context = {
+            'supernet weights': self.record.identity['supernet weights'],
+            'model': identity['model'],
+            'reward data': identity['reward data'],
+            'evaluator': identity['evaluator'],
+            'metric': self.reward.metric,
+            'calibration': f'{self.num_calibration_images} images in batches of {self.calibration_batch_size}, '
+            f'seed {self.seed}, of {identity["training data"]}',
+            'numeric mode': f'float32 on {device}, torch {torch.__version__}',
+        }
+        path = Path(self.score_store or self.record.directory / SCORES_FILE)
+        store = ScoreStore(path, context, is_writer=self.record.is_writer)
+        store.load(broadcast_bytes(read_bytes(path) if self.record.is_writer else b''))
+        return store
 
     def _make_ticket(self, best: Evaluation) -> Ticket:
         digest = self.record.identity['supernet weights']

@@ -94,6 +94,11 @@ def add_search_flags(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='let reading --supernet run code, as a full mmengine checkpoint needs; only for files you trust',
     )
+    parser.add_argument(
+        '--activation-budget',
+        help="activations kept for schemes that agree on their first bits, like '2GiB' (default: the config's)",
+    )
+    parser.add_argument('--score-store', help='file of scores to share with other searches of the same supernet')
     parser.add_argument('--restart', action='store_true', help='move an earlier search in the work directory aside')
     parser.add_argument('--plan', action='store_true', help='print sites, costs and an estimate; train nothing')
     parser.add_argument(
@@ -108,5 +113,9 @@ def merge_search_flags(cfg: Config, args: argparse.Namespace) -> None:
     hook = find_search_hook(cfg)
     if args.supernet:
         hook.supernet = args.supernet
+    if args.activation_budget:
+        hook.activation_budget = args.activation_budget
+    if args.score_store:
+        hook.score_store = args.score_store
     hook.trust_checkpoint = args.trust_checkpoint
     hook.restart = args.restart

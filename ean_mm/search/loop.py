@@ -53,6 +53,7 @@ class SearchLoop:
         min_connected: a scheme with fewer connections does not become the ticket.
         max_failures: so many failures in a row stop the search.
         on_step: called after each commit of a step.
+        describe_work: what scoring has computed so far, as numbers by name; noted in ``timing.jsonl`` after each step.
 
     Raises: ValueError if an argument is outside its range or does not fit the layout.
 
@@ -74,6 +75,7 @@ class SearchLoop:
         min_connected: int = 0,
         max_failures: int = 5,
         on_step: Callable[[StepReport], None] | None = None,
+        describe_work: Callable[[], dict[str, int]] | None = None,
     ):
         self.none = ConnectionScheme.none(blocks_per_stage)
         self.all = ConnectionScheme.all(blocks_per_stage)
@@ -92,6 +94,7 @@ class SearchLoop:
         self.min_connected = min_connected
         self.max_failures = require_whole('max_failures', max_failures, 1)
         self.on_step = on_step
+        self.describe_work = describe_work
         self._first_state = copy.deepcopy(strategy.state_dict())
         self.next_step: int | None = None
         self._forget()
@@ -231,7 +234,10 @@ class SearchLoop:
             summary=dict(self.strategy.summary()),
             seconds=time.perf_counter() - start,
         )
-        self.record.note_time(step=step, time=time.time(), seconds=report.seconds, scoring=seconds)
+        work = {'proposals': len(schemes), 'distinct': self.num_distinct}
+        if self.describe_work is not None:
+            work |= self.describe_work()
+        self.record.note_time(step=step, time=time.time(), seconds=report.seconds, scoring=seconds, **work)
         if self.on_step is not None:
             self.on_step(report)
 

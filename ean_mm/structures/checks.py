@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection
 
 
@@ -38,3 +39,23 @@ def require_one_of(name: str, value: str, allowed: Collection[str]) -> str:
     if value not in allowed:
         raise ValueError(f'`{name}` must be one of {tuple(allowed)}, but got {value!r}.')
     return value
+
+
+def require_bytes(name: str, value: int | str) -> int:
+    """Return a number of bytes, given as one or as text like '2GiB' or '500 MB'.
+
+    Raises:
+        ValueError: if it is neither.
+
+    >>> require_bytes('budget', '1.5 GiB')
+    1610612736
+    """
+    if isinstance(value, str):
+        match = re.fullmatch(r'\s*(\d+(?:\.\d+)?)\s*([kMGT]i?)?B\s*', value)
+        if match:
+            number, unit = match.groups(default='')
+            base = 1024 if unit.endswith('i') else 1000
+            return int(float(number) * base ** ' kMGT'.index(unit[:1] or ' '))
+    elif isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise ValueError(f"`{name}` must be a number of bytes, like '2GiB', but got {value!r}.")

@@ -355,3 +355,63 @@ def test_the_ticket_network_scores_as_the_supernet_under_its_mask(tiny_config):
     with torch.no_grad():
         assert torch.equal(network(image)[0], runner.model.backbone(image)[0])
     assert isinstance(network.scheme, ConnectionScheme)
+
+
+class TestSharedScoring:
+    def test_it_changes_no_number(self, tiny_config, tmp_path):
+        search(tiny_config)
+        alone = copy.deepcopy(tiny_config)
+        alone.work_dir = str(tmp_path / 'alone')
+        alone.custom_hooks[1].activation_budget = '0B'
+        search(alone)
+        for name in DETERMINISTIC:
+            assert read(tiny_config, name) == read(alone, name)
+
+    def test_the_timing_says_what_was_computed(self, tiny_config):
+        search(tiny_config)
+        steps = [json.loads(line) for line in read(tiny_config, 'timing.jsonl').splitlines()]
+        last = steps[-1]
+        assert last['distinct'] == last['num_schemes'] == len(lines(tiny_config))
+        assert last['naive_block_images'] == last['num_schemes'] * 6 * (100 + 40)
+        assert 0 < last['block_images'] < 0.8 * last['naive_block_images']
+        assert 0 < last['peak_bytes'] <= 2 * 2**30
+        assert [step['proposals'] for step in steps] == [2, 3, 3, 3, 3]
+
+    def test_another_search_finds_the_scores(self, tiny_config, tmp_path, count_scores):
+        store = str(tmp_path / 'scores.jsonl')
+        tiny_config.custom_hooks[1].score_store = store
+        search(tiny_config)
+        num_scored = len(count_scores)
+        again = copy.deepcopy(tiny_config)
+        again.work_dir = str(tmp_path / 'again')
+        again.custom_hooks = [
+            {**again.custom_hooks[1], 'supernet': str(Path(tiny_config.work_dir) / 'supernet.pth')},
+        ]
+        search(again)
+        assert len(count_scores) == num_scored
+        assert read(again, 'search.jsonl') == read(tiny_config, 'search.jsonl')
+
+    def test_scores_of_another_supernet_are_not_used(self, tiny_config, tmp_path, count_scores):
+        tiny_config.custom_hooks[1].score_store = str(tmp_path / 'scores.jsonl')
+        search(tiny_config)
+        num_scored = len(count_scores)
+        other = copy.deepcopy(tiny_config)
+        other.work_dir = str(tmp_path / 'other')
+        other.randomness.seed = 1
+        search(other)
+        assert len(count_scores) == 2 * num_scored
+
+    def test_an_attention_with_batch_norm_scores_every_scheme_by_itself(self, tiny_config):
+        pytest.importorskip('timm')
+        tiny_config.log_level = 'WARNING'
+        tiny_config.model.backbone.attention = dict(type='ean_mm.TimmAttention', name='cbam', rd_ratio=0.5)
+        search(tiny_config)
+        assert 'Every scheme is scored by itself: the attention of stage0 has batch norm' in log_of(tiny_config)
+        last = json.loads(read(tiny_config, 'timing.jsonl').splitlines()[-1])
+        assert 'block_images' not in last
+
+    @pytest.mark.parametrize('budget', ['2 pounds', -1, True, None, 'GiB'])
+    def test_a_budget_that_is_no_number_of_bytes(self, tiny_config, budget):
+        tiny_config.custom_hooks[1].activation_budget = budget
+        with pytest.raises(ValueError, match=r"`activation_budget` must be a number of bytes, like '2GiB', but got"):
+            search(tiny_config)
