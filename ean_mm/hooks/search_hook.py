@@ -32,6 +32,7 @@ from ..search import Evaluation, Reward, SearchLoop, SearchRecord, StepReport
 from ..structures import Ticket
 from ..structures.checks import require_bytes
 from ..visualization import SearchProgress
+from .atlas import list_schemes, score_atlas, write_atlas
 from .broadcast import broadcast_bytes
 from .identity import require_same_training, search_identity, training_identity
 from .search_outcome import Outcome
@@ -40,6 +41,7 @@ from .ticket_facts import TicketMaker
 from .wrapped_backbone import find_backbone, unwrap
 
 SCORES_FILE = 'scores.jsonl'
+ATLAS_FILE = 'atlas.csv'
 
 
 @HOOKS.register_module()
@@ -67,6 +69,8 @@ class SearchHook(Hook):
             bits compute them once; it changes no number. '0B' scores every scheme by itself.
         score_store: file in which scores are remembered for further searches of the same supernet on the same images; None
             stands for ``scores.jsonl`` in the work directory.
+        score_all: score every scheme first (up to 14 sites), into the score store and ``atlas.csv``: any strategy is then
+            replayed on them in seconds.
         calibration_batch_size: images per batch of them.
         max_schemes: so many distinct schemes are scored at most, controls included; None sets no limit.
         min_connected: smaller schemes do not become the ticket.
@@ -91,6 +95,7 @@ class SearchHook(Hook):
         calibration_batch_size: int = 250,
         activation_budget: int | str = '2GiB',
         score_store: str | None = None,
+        score_all: bool = False,
         max_schemes: int | None = None,
         min_connected: int = 0,
         max_failures: int = 5,
@@ -106,6 +111,7 @@ class SearchHook(Hook):
         self.calibration_batch_size = calibration_batch_size
         self.activation_budget = require_bytes('activation_budget', activation_budget)
         self.score_store = score_store
+        self.score_all = score_all
         self.max_schemes = max_schemes
         self.min_connected = min_connected
         self.max_failures = max_failures
@@ -149,6 +155,8 @@ class SearchHook(Hook):
         self.model = unwrap(runner.model)
         self.backbone = find_backbone(self.model)
         self.backbone.set_scheme('all')
+        if self.score_all:
+            list_schemes(self.backbone.blocks_per_stage)  # refused before any training
         self.calibration = self._build_calibration(runner)
         self.scorer = self._build_scorer(runner)
         self.loop = self._build_loop()
@@ -243,7 +251,9 @@ class SearchHook(Hook):
         self.model.eval()
         one_image = runner.val_dataloader.collate_fn([runner.val_dataloader.dataset[0]])
         self.costs = measure_cost(self.model, self.backbone, lambda: self.scorer.run(one_image))
-        self._speed_up_scoring(runner)
+        scores = self._speed_up_scoring(runner)
+        if self.score_all:
+            self._write_atlas(scores)
         with SearchProgress(self.loop.num_steps, is_visible=self.record.is_writer) as progress:
             self.loop.on_step = lambda report: self._show(runner, progress, report)
             result = self.loop.run()
@@ -253,7 +263,14 @@ class SearchHook(Hook):
             runner.logger.info(outcome.write(runner.cfg, self.retrain_config, self.loop.evaluations))
         barrier()
 
-    def _speed_up_scoring(self, runner: Runner) -> None:
+    def _write_atlas(self, scores: RememberedScores) -> None:
+        schemes = list_schemes(self.backbone.blocks_per_stage)
+        with SearchProgress(len(schemes), is_visible=self.record.is_writer) as progress:
+            metrics = score_atlas(schemes, scores, progress.show)
+        if self.record.is_writer:
+            write_atlas(self.record.directory / ATLAS_FILE, metrics, self.reward, self.costs)
+
+    def _speed_up_scoring(self, runner: Runner) -> RememberedScores:
         """Score with shared passes where the backbone allows it, and look up what earlier searches have scored."""
         shared = self._share_scoring(runner)
         store = self._load_scores(runner)
@@ -264,6 +281,7 @@ class SearchHook(Hook):
             return {'remembered': remembered.num_found, **(asdict(shared.facts) if shared else {})}
 
         self.loop.describe_work = describe_work
+        return remembered
 
     def _share_scoring(self, runner: Runner) -> SharedScorer | None:
         if not self.activation_budget:

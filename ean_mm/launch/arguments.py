@@ -99,6 +99,11 @@ def add_search_flags(parser: argparse.ArgumentParser) -> None:
         help="activations kept for schemes that agree on their first bits, like '2GiB' (default: the config's)",
     )
     parser.add_argument('--score-store', help='file of scores to share with other searches of the same supernet')
+    parser.add_argument(
+        '--score-all',
+        action='store_true',
+        help='score every scheme of a small network first, into atlas.csv and the score store',
+    )
     parser.add_argument('--restart', action='store_true', help='move an earlier search in the work directory aside')
     parser.add_argument('--plan', action='store_true', help='print sites, costs and an estimate; train nothing')
     parser.add_argument(
@@ -117,5 +122,6 @@ def merge_search_flags(cfg: Config, args: argparse.Namespace) -> None:
         hook.activation_budget = args.activation_budget
     if args.score_store:
         hook.score_store = args.score_store
+    hook.score_all = args.score_all or hook.get('score_all', False)
     hook.trust_checkpoint = args.trust_checkpoint
     hook.restart = args.restart

@@ -1,6 +1,7 @@
 """Supernet, search and ticket under a plain Runner."""
 
 import copy
+import csv
 import json
 import math
 from pathlib import Path
@@ -415,3 +416,28 @@ class TestSharedScoring:
         tiny_config.custom_hooks[1].activation_budget = budget
         with pytest.raises(ValueError, match=r"`activation_budget` must be a number of bytes, like '2GiB', but got"):
             search(tiny_config)
+
+
+class TestAtlas:
+    def test_every_scheme_is_in_the_table_and_a_search_replays_on_it(self, tiny_config, tmp_path, count_scores):
+        search(tiny_config)
+        num_scored = len(count_scores)
+        atlas = copy.deepcopy(tiny_config)
+        atlas.work_dir = str(tmp_path / 'atlas')
+        supernet = str(Path(tiny_config.work_dir) / 'supernet.pth')
+        atlas.custom_hooks = [{**atlas.custom_hooks[1], 'supernet': supernet, 'score_all': True}]
+        search(atlas)
+        assert len(count_scores) == num_scored
+        rows = list(csv.DictReader(read(atlas, 'atlas.csv').decode().splitlines()))
+        assert len({row['scheme'] for row in rows}) == len(rows) == 64
+        assert [float(row['reward']) for row in rows] == sorted((float(row['reward']) for row in rows), reverse=True)
+        metrics = {row['scheme']: float(row['metric']) for row in rows}
+        assert all(metrics[line['scheme']] == line['metric'] for line in lines(tiny_config))
+        assert read(atlas, 'search.jsonl') == read(tiny_config, 'search.jsonl')
+
+    def test_a_large_space_is_refused_before_training(self, tiny_config):
+        tiny_config.model.backbone.backbone.depth = 50
+        tiny_config.custom_hooks[1].score_all = True
+        with pytest.raises(ValueError, match=r'`score_all` must be off beyond 14 sites, but got on with 24'):
+            search(tiny_config)
+        assert not list(Path(tiny_config.work_dir).glob('*.pth'))
