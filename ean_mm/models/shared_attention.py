@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ..registry import MODELS, build_from
 from ..structures.checks import require_whole
 from ..structures.shorten import shorten
-from .attentions.base import changeable
+from .attentions.base import ChannelAttention, changeable
 
 
 @MODELS.register_module()
@@ -44,6 +44,7 @@ class SharedAttention(BaseModule):
         require_whole('num_sites', num_sites, 1)
         self.attention = build_from(MODELS, attention, 'attention', in_channels=in_channels)
         self.has_carry = hasattr(self.attention, 'step')
+        self.has_gate = getattr(type(self.attention), 'forward', None) is ChannelAttention.forward
         if num_sites > 1:
             self._check_it_can_be_shared(attention, num_sites)
 
@@ -57,7 +58,10 @@ class SharedAttention(BaseModule):
         if any(isinstance(module, _BatchNorm) for module in self.attention.modules()):
             _warn_of_mixed_statistics(shorten(dict(cfg)))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, in_place: bool = False) -> Tensor:
+        """Apply the attention; ``in_place`` lets one that multiplies channels change ``x`` itself."""
+        if in_place and self.has_gate:
+            return self.attention(x, in_place=True)
         return changeable(self.attention(x))
 
     def step(self, x: Tensor, carry: Any) -> tuple[Tensor, Any]:

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from .hidden_level import HiddenLevel
 from .shared_attention import SharedAttention
@@ -73,4 +75,6 @@ class SiteSlot(HiddenLevel):
             return branch
         if attention.has_carry:
             return self._carries.step(attention, branch)
-        return attention(branch)
+        # a norm's output is nobody else's, and a map of memory less is time
+        in_place = isinstance(self.child, _BatchNorm) and not torch.is_grad_enabled()
+        return attention(branch, in_place=in_place)

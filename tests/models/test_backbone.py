@@ -213,6 +213,50 @@ class TestCarry:
             build(dict(R18, with_cp=True), attention=DIA)
 
 
+class TestInPlace:
+    """Without gradients a channel attention multiplies a norm's output in place."""
+
+    def test_both_ways_are_the_same_bit_for_bit(self):
+        net = build(R18)
+        randomise(net)
+        net.eval()
+        image = torch.randn(2, 3, 64, 64)
+        with torch.no_grad():
+            without_gradients = net(image)[0]
+        assert torch.equal(without_gradients, net(image)[0])
+
+    def test_only_what_a_norm_has_made_is_overwritten(self):
+        net = build(CIFAR)
+        randomise(net)
+        net.eval()
+        slot = net.slots[0]
+        x = torch.randn(2, 16, 4, 4)
+        kept, before = [], x.clone()
+        slot.child.register_forward_hook(lambda *io: kept.append(io[2]))
+        with torch.no_grad():
+            assert slot(x) is kept[0]
+            assert torch.equal(x, before)
+            slot.child = nn.Identity()  # as after fusing it into its convolution
+            assert slot(x) is not x
+        assert torch.equal(x, before)
+
+    def test_a_child_called_gate_is_no_channel_attention(self):
+        @ROOT.register_module()
+        class HasAGate(nn.Module):
+            def __init__(self, in_channels):
+                super().__init__()
+                self.gate = nn.Sigmoid()
+
+            def forward(self, x):
+                return 3 * x
+
+        net = build(CIFAR, attention=dict(type='mmengine.HasAGate')).eval()
+        ROOT.module_dict.pop('HasAGate')
+        x = torch.ones(1, 16, 2, 2)
+        with torch.no_grad():
+            assert torch.equal(net.slots[0](x), 3 * net.slots[0].child(x))
+
+
 class TestSurvives:
     """What MM does to modules must not lose the attention."""
 

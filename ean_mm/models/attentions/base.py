@@ -83,6 +83,21 @@ class GatedAttention(AttentionModule):
             self.start_gate()
 
 
+class ChannelAttention(GatedAttention):
+    """An attention that multiplies each channel by one number: ``y = x * gate(x)``, gate of shape (N, C, 1, 1).
+
+    A caller that owns ``x`` and needs no gradient may have it multiplied in place, which saves a map of memory and its time.
+    """
+
+    def gate(self, x: Tensor) -> Tensor:
+        """What each channel of ``x`` is multiplied by, (N, C, 1, 1)."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor, in_place: bool = False) -> Tensor:
+        gate = self.gate(x)
+        return x.mul_(gate) if in_place else x * gate
+
+
 def _loads_weights(init_cfg: dict | list[dict] | None) -> bool:
     entries = [init_cfg] if isinstance(init_cfg, dict) else init_cfg or []
     return any(entry['type'] in ('Pretrained', PretrainedInit) for entry in entries)

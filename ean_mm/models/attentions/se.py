@@ -7,11 +7,11 @@ from torch import Tensor, nn
 
 from ...registry import MODELS
 from ...structures.checks import require_whole
-from .base import GatedAttention
+from .base import ChannelAttention
 
 
 @MODELS.register_module()
-class SE(GatedAttention):
+class SE(ChannelAttention):
     """Squeeze-and-excitation: rescale each channel by a gate read from its global mean.
 
     ``y = x * sigmoid(W2 @ relu(W1 @ mean_hw(x) + b1) + b2)``; W1: (h, C), W2: (C, h), h = max(C // r, min_channels).
@@ -53,7 +53,6 @@ class SE(GatedAttention):
         self.excite = nn.Linear(self.hidden_channels, in_channels)
         self.start_gate()
 
-    def forward(self, x: Tensor) -> Tensor:
+    def gate(self, x: Tensor) -> Tensor:
         hidden = torch.relu(self.squeeze(x.mean((2, 3))))
-        gate = self.scale_gate(torch.sigmoid(self.excite(hidden)))
-        return x * gate[:, :, None, None]
+        return self.scale_gate(torch.sigmoid(self.excite(hidden)))[:, :, None, None]
