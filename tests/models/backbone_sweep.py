@@ -39,8 +39,12 @@ A kind of block that is not here is added in a config, by the child at which its
 child to which its end is handed (`before`, with a module as wide as the branch):
 
 ```python
-backbone=dict(type='ean_mm.EANBackbone', backbone=dict(type='MyNet'), attention=dict(type='ean_mm.SE'),
-              residual_blocks=dict(MyBlock=dict(after='bn2')))
+backbone = dict(
+    type='ean_mm.EANBackbone',
+    backbone=dict(type='MyNet'),
+    attention=dict(type='ean_mm.SE'),
+    residual_blocks=dict(MyBlock=dict(after='bn2')),
+)
 ```
 
 """
