@@ -2,11 +2,12 @@
 
 import importlib
 from pathlib import Path
+from pathlib import Path
 
 import pytest
 import torch
 from backbone_cases import CASES, MMPRETRAIN, MMSEG, Case
-from backbone_sweep import check_supported, wrap
+from backbone_sweep import check_supported, wrap, write_table
 
 ROOT = Path(__file__).parents[2]
 
@@ -60,3 +61,11 @@ def test_the_sweep_leaves_no_backbone_out(package, listed):
     }
     covered = {case.type for case in CASES}
     assert registered <= covered
+
+
+@pytest.mark.slow
+def test_the_table_in_the_docs_is_that_of_the_sweep():
+    for package in ('mmpretrain.models', 'mmseg.models', 'timm'):
+        pytest.importorskip(package)
+    path = Path(__file__).parents[2] / 'docs' / 'backbones.md'
+    assert path.read_text(encoding='utf-8') == write_table()
