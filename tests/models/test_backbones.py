@@ -2,7 +2,6 @@
 
 import importlib
 from pathlib import Path
-from pathlib import Path
 
 import pytest
 import torch
@@ -67,5 +66,4 @@ def test_the_sweep_leaves_no_backbone_out(package, listed):
 def test_the_table_in_the_docs_is_that_of_the_sweep():
     for package in ('mmpretrain.models', 'mmseg.models', 'timm'):
         pytest.importorskip(package)
-    path = Path(__file__).parents[2] / 'docs' / 'backbones.md'
-    assert path.read_text(encoding='utf-8') == write_table()
+    assert (ROOT / 'docs' / 'backbones.md').read_text(encoding='utf-8') == write_table()
