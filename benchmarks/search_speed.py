@@ -64,9 +64,10 @@ ENGINES: dict[str, Callable[..., SharedScorer]] = {'exact': SharedScorer}
 def build_scorer(search: Search, mode: str, budget: float) -> Scorer:
     """The scorer without any sharing for 'naive', else the engine of this name with a budget in bytes."""
     parts = (search.model, search.model.backbone, search.dataloader, search.evaluator, METRIC, search.calibration)
+    plain = SupernetScorer(*parts)
     if mode == 'naive':
-        return Scorer(SupernetScorer(*parts).score_many, lambda: None)
-    scorer = ENGINES[mode](*parts, activation_budget=UNLIMITED if budget == inf else int(budget))
+        return Scorer(plain.score_many, lambda: None)
+    scorer = ENGINES[mode](plain, activation_budget=UNLIMITED if budget == inf else int(budget))
 
     def read_facts() -> tuple[int, int, int]:
         return scorer.facts.block_images, scorer.facts.naive_block_images, scorer.facts.peak_bytes

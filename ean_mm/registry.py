@@ -5,6 +5,7 @@ here: it must import nothing but mmengine. The modules named by ``locations`` lo
 """
 
 import difflib
+from collections.abc import Iterable
 
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
@@ -65,7 +66,15 @@ def _closest_names(registry: Registry, name: str) -> str:
     if known is None:
         return f'no package of scope {scope!r} is installed; install it or name it in custom_imports.'
     prefix = f'{scope}.' if scope else ''
-    close = difflib.get_close_matches(bare, known.module_dict, n=3, cutoff=0.5)
-    if not close:
-        return f'scope {known.scope!r} knows no similar name; see its documentation or custom_imports.'
-    return 'did you mean ' + ' or '.join(repr(prefix + match) for match in close) + '?'
+    otherwise = f'scope {known.scope!r} knows no similar name; see its documentation or custom_imports.'
+    return suggest(bare, known.module_dict, otherwise, prefix)
+
+
+def suggest(name: str, known: Iterable[str], otherwise: str, prefix: str = '') -> str:
+    """Return the end of an error message: the known names closest to ``name``, or ``otherwise`` if none is close.
+
+    >>> suggest('ecca', ['eca', 'gsop'], 'see the list.')
+    "did you mean 'eca'?"
+    """
+    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    return f'did you mean {" or ".join(repr(prefix + each) for each in close)}?' if close else otherwise

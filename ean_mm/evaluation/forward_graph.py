@@ -68,18 +68,20 @@ class ForwardGraph:
         nodes: what is computed.
         output: the backbone's output, with references for values.
         outputs: indices of the nodes in it.
+        size: (H, W) of the images that it holds for; None where the code never asked for a size.
     """
 
     nodes: tuple[Node, ...]
     output: Any
     outputs: tuple[int, ...]
+    size: tuple[int, ...] | None = None
 
 
 class _SampledProxy(fx.Proxy):
     """A proxy whose length is that of the value for the sample."""
 
     def __len__(self) -> int:
-        return len(cast(_SiteTracer, self.tracer).values[self.node])
+        return len(cast(_SiteTracer, self.tracer).ask(self.node))
 
 
 class _SiteTracer(fx.Tracer):
@@ -96,6 +98,7 @@ class _SiteTracer(fx.Tracer):
         self.sample = sample
         self.values: dict[fx.Node, Any] = {}
         self.is_running = False  # the sample, not the trace
+        self.was_asked = False
 
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
         return isinstance(module, SiteSlot) or not any(isinstance(child, SiteSlot) for child in module.modules())
@@ -120,12 +123,17 @@ class _SiteTracer(fx.Tracer):
         return attr_val if self.is_running else super().getattr(attr, attr_val, parameter_proxy_cache)
 
     def to_bool(self, obj: fx.Proxy) -> bool:
-        value = self.values[obj.node]
+        value = self.ask(obj.node)
         return super().to_bool(obj) if isinstance(value, Tensor) else bool(value)
 
     def iter(self, obj: fx.Proxy) -> Any:
-        value = self.values[obj.node]
+        value = self.ask(obj.node)
         return super().iter(obj) if isinstance(value, Tensor) else iter([cast(Any, obj)[i] for i in range(len(value))])
+
+    def ask(self, node: fx.Node) -> Any:
+        """The value for the sample, on which the code goes its way from here."""
+        self.was_asked = True
+        return self.values[node]
 
     def _value_of(self, argument: Any) -> Any:
         return self.values[argument.node] if isinstance(argument, fx.Proxy) else argument
@@ -158,10 +166,12 @@ def trace_backbone(backbone: EANBackbone, sample: Tensor) -> ForwardGraph:
             raise GraphError(f'the attention of {group} has batch norm, whose statistics mix its sites')
     try:
         with torch.no_grad():
-            traced = _SiteTracer(sample).trace(backbone.backbone)
+            tracer = _SiteTracer(sample)
+            traced = tracer.trace(backbone.backbone)
     except (fx.proxy.TraceError, TypeError, AttributeError, RuntimeError, NameError, ValueError, AssertionError) as err:
         raise GraphError(f'the forward pass of {type(backbone.backbone).__name__} is no fixed graph ({err})') from err
-    return _Builder(backbone).build(traced)
+    size = tuple(sample.shape[2:]) if tracer.was_asked else None
+    return _Builder(backbone).build(traced, size)
 
 
 class _Builder:
@@ -175,7 +185,7 @@ class _Builder:
         self.carries: dict[int, Ref] = {}
         self.seen: set[int] = set()
 
-    def build(self, traced: fx.Graph) -> ForwardGraph:
+    def build(self, traced: fx.Graph, size: tuple[int, ...] | None) -> ForwardGraph:
         output = None
         for node in traced.nodes:
             if node.op == 'output':
@@ -184,7 +194,7 @@ class _Builder:
                 self.refs[node] = self._translate(node)
         outputs = _references(output)
         self._mark_frontier(outputs)
-        return ForwardGraph(tuple(self.nodes), output, outputs)
+        return ForwardGraph(tuple(self.nodes), output, outputs, size)
 
     def _translate(self, node: fx.Node) -> Ref:
         args = self._refer(node.args)

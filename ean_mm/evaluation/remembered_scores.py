@@ -47,3 +47,7 @@ class RememberedScores:
         if math.isfinite(metric):
             self.store.add(scheme, metric)
         return metric
+
+    def describe_work(self) -> dict[str, int]:
+        """What has been looked up and computed so far, by name."""
+        return {'remembered': self.num_found, **self.scorer.describe_work()}

@@ -62,6 +62,10 @@ class SupernetScorer:
                 self._process(batch)
             return self._read(self.evaluator.evaluate(len(cast(Sized, self.dataloader.dataset))))
 
+    def describe_work(self) -> dict[str, int]:
+        """What scoring has computed so far, by name, where it is counted."""
+        return {}
+
     def rehearse(self) -> None:
         """Run one batch through model and evaluator twice, so that what is wrong with them shows before any training.
 

@@ -98,12 +98,23 @@ class SharedForward:
         todo = {bits: missing for bits in map(bits_of, masks) if (missing := self._missing_statistics(bits))}
         if not todo:
             return
-        for position, images in enumerate(batches):
-            self._position = position
-            for bits, missing in todo.items():
-                wanted = [i for i in missing if self._find_statistics(i, bits).num_batches == position]
-                self._run(('calibrate', position), images, bits, wanted, self._calibrate_node)
-        self._position = -1
+        try:
+            for position, images in enumerate(batches):
+                self._position = position
+                for bits, missing in todo.items():
+                    wanted = [i for i in missing if self._find_statistics(i, bits).num_batches == position]
+                    self._run(('calibrate', position), images, bits, wanted, self._calibrate_node)
+        except BaseException:
+            for bits, missing in todo.items():  # averages over some of the batches are nobody's statistics
+                for index in missing:
+                    self._statistics.pop((index, bits & self.graph.nodes[index].depends), None)
+            raise
+        finally:
+            self._position = -1
+
+    def forget_activations(self) -> None:
+        """Let every kept activation go; statistics stay."""
+        self.store.clear()
 
     def calibrated_output(self, position: int, images: Images, mask: Iterable[bool]) -> Any:
         """The backbone's output for a calibration batch during calibration, for batch norm that comes after it."""
@@ -137,7 +148,7 @@ class SharedForward:
         since: dict[int, float] = {}  # seconds from the kept values up to each value
         for index in todo:
             if index == IMAGE:
-                values[index] = images()
+                values[index] = self._require_size(images())
                 continue
             node = nodes[index]
             out = values[index] = self._timed(node, compute, index, bits, values)
@@ -152,6 +163,14 @@ class SharedForward:
                 if not uses[source]:
                     del values[source]
         return values
+
+    def _require_size(self, images: Tensor) -> Tensor:
+        if self.graph.size is not None and tuple(images.shape[2:]) != self.graph.size:
+            raise GraphError(
+                f'the forward pass chooses its way by the size of the images and was read at {self.graph.size}, '
+                f"but got {tuple(images.shape[2:])}; set activation_budget='0B'"
+            )
+        return images
 
     def _plan(self, run: tuple, bits: int, wanted: Sequence[int]) -> tuple[dict[int, Any], list[int], list[int]]:
         """Return the kept values to start from, the nodes to compute in order, and how often each value is read."""

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import count
 from typing import Any, cast
 
 import torch
-from mmengine.evaluator import Evaluator
-from mmengine.model import BaseModel
 from torch import Tensor
-from torch.utils.data import DataLoader
 
-from ..models import EANBackbone
 from ..structures import ConnectionScheme
 from .activation_store import ActivationStore, count_bytes
 from .forward_graph import GraphError
@@ -51,13 +47,7 @@ class SharedScorer(SupernetScorer):
     """Score schemes like ``SupernetScorer``, with the same numbers, but each activation once for all that agree on it.
 
     Args:
-        model: an mmengine model (``val_step``, ``data_preprocessor``) that contains ``backbone``.
-        backbone: the wrapped backbone.
-        dataloader: the reward images, in a fixed order.
-        evaluator: what measures them.
-        metric: the key of the evaluator's result that counts; higher is better.
-        calibration: collated batches of training images under test transforms; empty to score with the supernet's own
-            batch-norm statistics.
+        plain: scores schemes by themselves; its model, images, evaluator and calibration are used.
         activation_budget: bytes of activations kept for later schemes, in the memory of the model's device.
         image_budget: bytes of reward images kept as they come from ``dataloader``; a larger set is read anew each time.
 
@@ -70,36 +60,37 @@ class SharedScorer(SupernetScorer):
 
     def __init__(
         self,
-        model: BaseModel,
-        backbone: EANBackbone,
-        dataloader: DataLoader,
-        evaluator: Evaluator,
-        metric: str,
-        calibration: Iterable[Any] = (),
+        plain: SupernetScorer,
         activation_budget: int = 2 * GIBIBYTE,
         image_budget: int = GIBIBYTE,
     ):
-        super().__init__(model, backbone, dataloader, evaluator, metric, calibration)
-        self.image_budget = image_budget
+        super().__init__(
+            plain.model, plain.backbone, plain.dataloader, plain.evaluator, plain.metric, plain.calibration
+        )
         self.facts = ScoringFacts()
-        model.eval()
-        sample = self._catch_images(next(iter(dataloader)))
-        store = ActivationStore(activation_budget)
-        self._forward = SharedForward(backbone, store, calibration != (), sample)
-        self._norms_after = find_norms(model, outside=backbone)
+        self.model.eval()
+        first = next(iter(self.dataloader))
+        self._keeps_images = count_bytes(first) * len(self.dataloader) <= image_budget
         self._kept_images: list[Any] | None = None
+        self._sample = self._catch_images(first)
+        store = ActivationStore(activation_budget)
+        self._forward = SharedForward(self.backbone, store, self.calibration != (), self._sample)
+        self._norms_after = find_norms(self.model, outside=self.backbone)
 
     def score_many(self, schemes: Sequence[ConnectionScheme]) -> list[float]:
         """The metric of each scheme; batch by batch, so that schemes share what no budget could keep for all images."""
         self.model.eval()
         order = sorted(dict.fromkeys(schemes), key=str)  # neighbours agree on the longest prefixes
         before = self._forward.num_block_images
-        with torch.no_grad(), self._forward.active():
+        with torch.no_grad(), self._forward.active(), self._forgetting_on_error():
             self._forward.calibrate([partial(self._catch_images, b) for b in self.calibration], [s.mask for s in order])
             statistics = {scheme: self._calibrate_after(scheme) for scheme in order}
             metrics = self._measure(order, statistics)
         self._note(order, before)
         return [metrics[scheme] for scheme in schemes]
+
+    def describe_work(self) -> dict[str, int]:
+        return asdict(self.facts)
 
     def check(self) -> None:
         """Compare shared passes with ordinary ones on the first reward images.
@@ -107,7 +98,7 @@ class SharedScorer(SupernetScorer):
         Raises:
             GraphError: if they differ in one bit.
         """
-        images = self._catch_images(next(iter(self.dataloader)))
+        images = self._sample
         shared = SharedForward(self.backbone, ActivationStore(10**15), False, images)
         schemes = [self.backbone.scheme, *(f(self.backbone.blocks_per_stage) for f in _PROBES), self.backbone.scheme]
         with torch.no_grad():
@@ -183,13 +174,20 @@ class SharedScorer(SupernetScorer):
         return caught[0]
 
     def _reward_batches(self) -> Iterable[Any]:
-        if self._kept_images is not None:
-            return self._kept_images
-        first = next(iter(self.dataloader))
-        if count_bytes(first) * len(self.dataloader) > self.image_budget:
+        if not self._keeps_images:
             return self.dataloader
-        self._kept_images = list(self.dataloader)
+        if self._kept_images is None:
+            self._kept_images = list(self.dataloader)
         return self._kept_images
+
+    @contextmanager
+    def _forgetting_on_error(self) -> Iterator[None]:
+        """After an error, running out of memory among them, the next try starts with no activation kept."""
+        try:
+            yield
+        except BaseException:
+            self._forward.forget_activations()
+            raise
 
     def _note(self, schemes: list[ConnectionScheme], before: int) -> None:
         calibration = sum(len(batch['inputs']) for batch in self.calibration)

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-import torch
 from mmengine.dist import barrier
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -15,15 +14,11 @@ from mmengine.runner import Runner
 from ..analysis import measure_cost
 from ..evaluation import (
     CalibrationImages,
-    GraphError,
     RememberedScores,
-    ScoreStore,
-    SharedScorer,
     Supernet,
     SupernetScorer,
     find_pipeline,
     load_supernet,
-    read_bytes,
     restore_supernet,
     with_pipeline,
 )
@@ -33,8 +28,8 @@ from ..structures import Ticket
 from ..structures.checks import require_bytes
 from ..visualization import SearchProgress
 from .atlas import list_schemes, score_atlas, write_atlas
-from .broadcast import broadcast_bytes
 from .identity import require_same_training, search_identity, training_identity
+from .scoring import load_scores, scoring_context, share_scoring
 from .search_outcome import Outcome
 from .supernet_hook import SUPERNET_FILE
 from .ticket_facts import TicketMaker
@@ -272,54 +267,18 @@ class SearchHook(Hook):
 
     def _speed_up_scoring(self, runner: Runner) -> RememberedScores:
         """Score with shared passes where the backbone allows it, and look up what earlier searches have scored."""
-        shared = self._share_scoring(runner)
-        store = self._load_scores(runner)
-        remembered = RememberedScores(shared or self.scorer, store)
-        self.loop.score = remembered
-
-        def describe_work() -> dict[str, int]:
-            return {'remembered': remembered.num_found, **(asdict(shared.facts) if shared else {})}
-
-        self.loop.describe_work = describe_work
-        return remembered
-
-    def _share_scoring(self, runner: Runner) -> SharedScorer | None:
-        if not self.activation_budget:
-            return None
-        plain = self.scorer
-        try:
-            shared = SharedScorer(
-                plain.model,
-                plain.backbone,
-                plain.dataloader,
-                plain.evaluator,
-                plain.metric,
-                plain.calibration,
-                activation_budget=self.activation_budget,
-            )
-            shared.check()
-        except GraphError as err:
-            runner.logger.warning(f'Every scheme is scored by itself: {err}')
-            return None
-        return shared
-
-    def _load_scores(self, runner: Runner) -> ScoreStore:
-        identity = search_identity(runner.cfg, {})
-        device = next(self.model.parameters()).device.type
+        scorer = share_scoring(self.scorer, self.activation_budget)
         context = {
             'supernet weights': self.record.identity['supernet weights'],
-            'model': identity['model'],
-            'reward data': identity['reward data'],
-            'evaluator': identity['evaluator'],
             'metric': self.reward.metric,
-            'calibration': f'{self.num_calibration_images} images in batches of {self.calibration_batch_size}, '
-            f'seed {self.seed}, of {identity["training data"]}',
-            'numeric mode': f'float32 on {device}, torch {torch.__version__}',
+            'calibration': f'{self.num_calibration_images} images, {self.calibration_batch_size} at once, seed {self.seed}',
+            **scoring_context(runner.cfg, self.model),
         }
         path = Path(self.score_store or self.record.directory / SCORES_FILE)
-        store = ScoreStore(path, context, is_writer=self.record.is_writer)
-        store.load(broadcast_bytes(read_bytes(path) if self.record.is_writer else b''))
-        return store
+        scores = RememberedScores(scorer, load_scores(path, context, self.record.is_writer))
+        self.loop.score = scores
+        self.loop.describe_work = scores.describe_work
+        return scores
 
     def _make_ticket(self, best: Evaluation) -> Ticket:
         digest = self.record.identity['supernet weights']

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
-
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from torch import nn
 
-from ...registry import MODELS, build_from
+from ...registry import MODELS, build_from, suggest
 from .adapter import REFUSALS, AdaptedAttention
 
 _SIDE = 56  # of the map on which the shape is tried
@@ -69,7 +67,6 @@ def _find_in_mmcv(cfg: dict) -> dict:
         raise ImportError(f'`cfg` must name a layer of an installed package, but got {name!r} ({err}).') from err
     known = MMENGINE_MODELS.module_dict
     if bare not in known:
-        close = difflib.get_close_matches(bare, known, n=3, cutoff=0.5)
-        hint = f'did you mean {" or ".join(repr(f"mmcv.{each}") for each in close)}?' if close else 'see mmcv.cnn.'
+        hint = suggest(bare, known, 'see mmcv.cnn.', 'mmcv.')
         raise ValueError(f'`cfg` must name a registered layer, but got {name!r}; {hint}')
     return {**cfg, 'type': known[bare]}

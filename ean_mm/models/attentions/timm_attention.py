@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import nn
 
-from ...registry import MODELS
+from ...registry import MODELS, suggest
 from .adapter import REFUSALS, AdaptedAttention
 
 # The names timm's factory knows, which it does not list itself; only error messages read this table.
@@ -74,8 +73,7 @@ def _find_factory(name: str) -> Callable[..., nn.Module]:
     factory = _look_up(get_attn, name)
     if factory is None:
         known = [known for known in NAMES if _look_up(get_attn, known)]
-        close = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
-        hint = f'did you mean {" or ".join(map(repr, close))}?' if close else f'it has {", ".join(known)}.'
+        hint = suggest(str(name), known, f'it has {", ".join(known)}.')
         raise ValueError(f"`name` must be one of timm's attention modules, but got {name!r}; {hint}")
     return factory
 
