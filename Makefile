@@ -21,11 +21,14 @@ ONE_THREAD  = OMP_NUM_THREADS=1
 
 # The demo: search, then retrain the ticket by the config which the search has written.
 DEMO_CONFIG = configs/ean/resnet20_se_digits.py
+# What it leaves.
+DEMO_RESULTS = work_dirs/resnet20_se_digits/results.json
+DEMO_TICKET  = work_dirs/resnet20_se_digits/ticket.json
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .SECONDARY:
-.PHONY: help demo demo-compare test test-slow test-openmmlab lint docs-backbones venv clean clean-venv
+.PHONY: help demo demo-compare demo-transfer demo-count test test-slow test-openmmlab lint docs-backbones venv clean clean-venv
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -37,6 +40,15 @@ demo: $(VENV)/.stamp-project  ## search where to plug attention (handwritten dig
 demo-compare: $(VENV)/.stamp-project  ## retrain no attention, attention everywhere and the ticket, side by side
 	$(VENV)/bin/python tools/search.py $(DEMO_CONFIG)
 	$(VENV)/bin/python tools/compare.py $(DEMO_CONFIG)
+
+demo-transfer: $(VENV)/.stamp-project $(DEMO_RESULTS)  ## the demo's ticket in a segmentor: none, all, ticket and a random one side by side
+	$(VENV)/bin/python tools/transfer.py $(DEMO_TICKET) configs/ean/fcn_resnet20_se_ticket_digitscenes.py
+
+demo-count: $(VENV)/.stamp-project $(DEMO_RESULTS)  ## the same for counting
+	$(VENV)/bin/python tools/transfer.py $(DEMO_TICKET) configs/ean/counter_resnet20_se_ticket_digitcrowds.py
+
+$(DEMO_RESULTS): | $(VENV)/.stamp-project
+	$(VENV)/bin/python tools/search.py $(DEMO_CONFIG)
 
 test: $(VENV)/.stamp-project  ## run the test suite
 	@$(ONE_THREAD) $(VENV)/bin/python $(TEST)

@@ -3,8 +3,9 @@
 python benchmarks/search_speed.py --quick                  # every case in little: shows that everything runs
 python benchmarks/search_speed.py --cases resnet50-128     # benchmarks/README.md lists the cases
 
-Ways: `naive` scores every proposal in full, in fp32; `memory` every distinct one; the others are `ENGINES` under activation
-budgets. All see the same network, the same images and the same proposals, step by step as they were made.
+Ways: `naive` scores every proposal in full, in fp32; `memory` every distinct one; `precision` is naive in the fastest
+precision of the machine; `exact` shares what schemes have in common, under activation budgets, in fp32; `fast` does so in the
+fastest precision. All see the same network, the same images and the same proposals, step by step as they were made.
 """
 
 # ruff: noqa: E402 (without mmengine the imports below would end in a traceback)
@@ -27,7 +28,7 @@ from side_by_side import MACHINE_COLUMNS, describe_machine, read_peak_memory, re
 from speed_cases import CASES, METRIC, Case, Search, build_search
 from speed_figure import draw_speed
 
-from ean_mm.evaluation import SharedScorer, SupernetScorer
+from ean_mm.evaluation import NumericMode, SharedScorer, SupernetScorer
 from ean_mm.launch import one_sentence
 from ean_mm.structures import ConnectionScheme
 from ean_mm.visualization import to_text
@@ -35,7 +36,17 @@ from ean_mm.visualization import to_text
 UNLIMITED = 2**62
 SECONDS_BETWEEN_LINES = 20
 COLUMNS = (
-    *('case', 'way', 'budget_gib', 'seconds', 'is_extrapolated', 'speedup', 'limit_memory', 'limit_sharing'),
+    *(
+        'case',
+        'way',
+        'budget_gib',
+        'seconds',
+        'is_extrapolated',
+        'speedup',
+        'limit_memory',
+        'limit_sharing',
+        'limit_time',
+    ),
     *('num_proposals', 'num_distinct', 'num_scored', 'computed_share', 'held_mib', 'peak_memory_mib', 'startup_s'),
     *('num_compared', 'num_identical', 'max_difference', 'regret'),
     *('image_size', 'num_images', 'num_calibration', 'batch_size', *MACHINE_COLUMNS),
@@ -58,21 +69,25 @@ class Scorer:
     facts: Callable[[], tuple[int, int, int] | None]
 
 
-ENGINES: dict[str, Callable[..., SharedScorer]] = {'exact': SharedScorer}
+PRECISIONS = {'naive': 'float32', 'precision': 'fastest', 'exact': 'float32', 'fast': 'fastest'}
+ENGINES = ('exact', 'fast')
 
 
-def build_scorer(search: Search, mode: str, budget: float) -> Scorer:
-    """The scorer without any sharing for 'naive', else the engine of this name with a budget in bytes."""
-    parts = (search.model, search.model.backbone, search.dataloader, search.evaluator, METRIC, search.calibration)
-    plain = SupernetScorer(*parts)
-    if mode == 'naive':
-        return Scorer(plain.score_many, lambda: None)
-    scorer = ENGINES[mode](plain, activation_budget=UNLIMITED if budget == inf else int(budget))
+def build_scorer(search: Search, way: str, budget: float) -> Scorer:
+    """The scorer of a way, with a budget in bytes for those that share."""
+    device = next(search.model.parameters()).device
+    mode = NumericMode.named(PRECISIONS[way], device)
+    model = mode.convert(search.model)
+    parts = (model, model.backbone, search.dataloader, search.evaluator, METRIC, search.calibration)
+    plain = SupernetScorer(*parts, numeric_mode=mode)
+    if way not in ENGINES:
+        return Scorer(lambda schemes: [each.metric for each in plain.score_many(schemes)], lambda: None)
+    scorer = SharedScorer(plain, activation_budget=UNLIMITED if budget == inf else int(budget))
 
     def read_facts() -> tuple[int, int, int]:
         return scorer.facts.block_images, scorer.facts.naive_block_images, scorer.facts.peak_bytes
 
-    return Scorer(scorer.score_many, read_facts)
+    return Scorer(lambda schemes: [each.metric for each in scorer.score_many(schemes)], read_facts)
 
 
 # -- timing --------------------------------------------------------------------------------------------------------------
@@ -113,7 +128,7 @@ class Timer:
         """Score the proposals of ``steps`` on a network built anew.
 
         Args:
-            mode: 'naive', or a name of ``ENGINES``.
+            mode: a key of ``PRECISIONS``.
             budget: for activations, in bytes.
             steps: what is scored, step by step.
             is_naive: whether a scheme that comes again is scored again.
@@ -122,7 +137,7 @@ class Timer:
         start = time.perf_counter()
         search = build_search(self.case, self.device)
         scorer = build_scorer(search, mode, budget)
-        if mode == 'naive':
+        if mode not in ENGINES:
             scorer.score_many(steps[0][:1])  # the first pass of a process is slower than any other
         taken = Pass(facts=dict(startup_s=f'{time.perf_counter() - start:.2f}'))
         reset_peak_memory(self.device)
@@ -160,6 +175,7 @@ def run_case(name: str, args: argparse.Namespace) -> list[dict]:
         num_distinct=facts.num_distinct,
         limit_memory=f'{facts.memory_limit:.3f}',
         limit_sharing=f'{facts.sharing_limit(weights, rest):.3f}',
+        limit_time=f'{facts.sharing_limit(*search.time_blocks()):.3f}',
         **{key: getattr(case, key) for key in ('image_size', 'num_images', 'num_calibration', 'batch_size')},
         **describe_machine(args.device),
     )
@@ -168,9 +184,11 @@ def run_case(name: str, args: argparse.Namespace) -> list[dict]:
     full = timer.take('naive', 0, steps, is_naive=True)
     per_scoring = full.seconds / full.num_scored
     naive_seconds = per_scoring * facts.num_proposals
+    faster = timer.take('precision', 0, [(scheme,) for scheme in sample], is_naive=True)
     passes: list[tuple[str, float | str, float, bool, Pass]] = [
         ('naive', '', naive_seconds, full.num_scored != facts.num_proposals, full),
         ('memory', '', per_scoring * facts.num_distinct, full.num_scored != facts.num_distinct, full),
+        ('precision', '', faster.seconds / faster.num_scored * facts.num_proposals, True, faster),
     ]
     for mode in args.modes:
         for budget in case.budgets:
@@ -180,7 +198,7 @@ def run_case(name: str, args: argparse.Namespace) -> list[dict]:
     return [
         common
         | taken.facts
-        | (compare(full.scores, taken.scores) if way in ENGINES else {})
+        | (compare(full.scores, taken.scores) if taken is not full else {})
         | dict(way=way, budget_gib=budget, seconds=f'{seconds:.3f}', is_extrapolated=is_extrapolated)
         | dict(speedup=f'{naive_seconds / seconds:.3f}', num_scored=taken.num_scored)
         for way, budget, seconds, is_extrapolated, taken in passes
@@ -248,7 +266,7 @@ def draw_table(rows: Sequence[dict]) -> str:
     for row in rows:
         seconds = f'{float(row["seconds"]):.1f}' + ' *' * row['is_extrapolated']
         cells = (row.get(key, '') for key in ('computed_share', 'held_mib', 'peak_memory_mib'))
-        identical = f'{row["num_identical"]} of {row["num_compared"]}' if row['way'] in ENGINES else ''
+        identical = f'{row["num_identical"]} of {row["num_compared"]}' if 'num_compared' in row else ''
         budget = f'{row["budget_gib"]:g}' if row['budget_gib'] != '' else ''
         speedup = f'{float(row["speedup"]):.2f} x'
         table.add_row(
@@ -268,7 +286,8 @@ def describe_limits(rows: Sequence[dict]) -> str:
     naive = rows[0]
     text = (
         f'{naive["case"]}: {naive["num_distinct"]} of {naive["num_proposals"]} proposals are distinct; memory alone gives at '
-        f'most {naive["limit_memory"]} x, sharing prefixes with room for everything {naive["limit_sharing"]} x (in MACs).'
+        f'most {naive["limit_memory"]} x, sharing prefixes with room for everything {naive["limit_sharing"]} x in MACs, '
+        f'{naive["limit_time"]} x in measured seconds.'
     )
     return text + f' * = extrapolated from {naive["num_scored"]} full scorings.' * naive['is_extrapolated']
 

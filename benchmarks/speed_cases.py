@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import statistics
+import time
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -28,6 +30,7 @@ from ean_mm.structures import ConnectionScheme
 
 NUM_CLASSES = 10
 NUM_SETTLING_SCHEMES = 8
+NUM_TIMINGS = 15
 ATTENTION_STD = 0.5
 SMALL_SE = dict(type='ean_mm.SE', reduction=4, min_channels=4)
 DEMO = dict(backbone=dict(type='ean_mm.ResNetCifar', depth=20), attention=SMALL_SE)
@@ -163,18 +166,34 @@ class Search:
         """MACs of each block for one image with no attention, and of what comes before and after the blocks."""
         backbone = self.model.backbone
         backbone.set_scheme(ConnectionScheme.none(backbone.blocks_per_stage))
-        macs = [0] * backbone.num_connections
-        counter = WorkCounter()
+        images = self._images()[:1]
+        with WorkCounter() as counter:
+            return self._divide(images, lambda: counter.work.macs)
+
+    def time_blocks(self) -> tuple[list[float], float]:
+        """Seconds of each block for one batch with attention everywhere, and of what comes before and after the blocks."""
+        backbone = self.model.backbone
+        backbone.set_scheme(ConnectionScheme.all(backbone.blocks_per_stage))
+        images = self._images()
+        rounds = [self._divide(images, time.perf_counter) for _ in range(NUM_TIMINGS)]
+        blocks = [statistics.median(times) for times in zip(*(blocks for blocks, _ in rounds), strict=True)]
+        return blocks, statistics.median(rest for _, rest in rounds)
+
+    def _divide(self, images: Tensor, read: Callable[[], Any]) -> tuple[list, Any]:
+        """What a meter gains in each block during one pass, and outside the blocks."""
+        backbone = self.model.backbone
+        gains: list[Any] = [0] * backbone.num_connections
 
         def add(block: int, sign: int, *_: object) -> None:
-            macs[block] += sign * counter.work.macs
+            gains[block] += sign * read()
 
-        with ExitStack() as hooks, torch.no_grad(), counter:
+        with ExitStack() as hooks, torch.no_grad():
             for block, site in enumerate(backbone.sites):
                 hooks.enter_context(site.block.register_forward_pre_hook(partial(add, block, -1)))
                 hooks.enter_context(site.block.register_forward_hook(partial(add, block, 1)))
-            backbone(self._images()[:1])
-        return macs, counter.work.macs - sum(macs)
+            before = read()
+            backbone(images)
+            return gains, read() - before - sum(gains)
 
     def settle(self) -> None:
         """Give the random network batch-norm statistics, those of random schemes, so that no activation explodes."""

@@ -10,14 +10,18 @@ from collections.abc import Iterable
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
-MODELS = Registry('model', parent=MMENGINE_MODELS, scope='ean_mm', locations=['ean_mm.models'])
+_DATA = ['ean_mm.datasets', 'ean_mm.counting']
+
+MODELS = Registry('model', parent=MMENGINE_MODELS, scope='ean_mm', locations=['ean_mm.models', 'ean_mm.counting'])
 HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='ean_mm', locations=['ean_mm.hooks'])
-DATASETS = Registry('dataset', parent=MMENGINE_DATASETS, scope='ean_mm', locations=['ean_mm.datasets'])
-TRANSFORMS = Registry('transform', parent=MMENGINE_TRANSFORMS, scope='ean_mm', locations=['ean_mm.datasets'])
+DATASETS = Registry('dataset', parent=MMENGINE_DATASETS, scope='ean_mm', locations=_DATA)
+TRANSFORMS = Registry('transform', parent=MMENGINE_TRANSFORMS, scope='ean_mm', locations=_DATA)
+METRICS = Registry('metric', parent=MMENGINE_METRICS, scope='ean_mm', locations=['ean_mm.counting'])
 DATA_SAMPLERS = Registry('data sampler', parent=MMENGINE_DATA_SAMPLERS, scope='ean_mm', locations=['ean_mm.datasets'])
 STRATEGIES = Registry('search strategy', scope='ean_mm', locations=['ean_mm.search'])
 

@@ -86,7 +86,8 @@ TINY = dict(
 def tiny_config(tmp_path):
     """A complete config: six blocks, sixty scenes, two epochs, twelve proposals."""
     pytest.importorskip('mmpretrain')
-    return Config({**copy.deepcopy(TINY), 'work_dir': str(tmp_path / 'work')})
+    # runners of one name and second would share their visualizer
+    return Config({**copy.deepcopy(TINY), 'work_dir': str(tmp_path / 'work'), 'experiment_name': tmp_path.name})
 
 
 @pytest.fixture(autouse=True)

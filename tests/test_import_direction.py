@@ -28,6 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     'models': _VALUES,
     'search': _VALUES,
     'datasets': _VALUES,
+    'counting': {'datasets'} | _VALUES,
     'analysis': _CORE,
     'reparam': _CORE,
     'visualization': _CORE,

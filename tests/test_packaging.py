@@ -19,7 +19,7 @@ REQUIREMENTS = ROOT / 'requirements'
 NAMES = ('runtime', 'onedl', 'openmmlab', 'seg', 'timm', 'tests', 'export')
 PYTHONS = ('3.10', '3.11', '3.12', '3.13', '3.14')
 # import name -> distribution, where they differ
-DISTRIBUTIONS = {'sklearn': 'scikit-learn'}
+DISTRIBUTIONS = {'PIL': 'pillow', 'sklearn': 'scikit-learn'}
 
 
 def _lines(name: str) -> list[tuple[str, str]]:

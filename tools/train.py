@@ -9,7 +9,7 @@ exit_without_packages()
 
 from mmengine.runner import Runner
 
-from ean_mm.launch import add_training_flags, build_parser, check_data, load_config, one_sentence
+from ean_mm.launch import add_training_flags, build_parser, check_data, check_weights, load_config, one_sentence
 
 
 def main() -> None:
@@ -19,6 +19,7 @@ def main() -> None:
     with one_sentence():
         cfg = load_config(args)
         check_data(cfg, 'train_dataloader', 'val_dataloader')
+        check_weights(cfg)
         Runner.from_cfg(cfg).train()
 
 

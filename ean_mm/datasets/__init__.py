@@ -1,7 +1,9 @@
-"""Data: the small embedded task made of real scans, and the hold-out of any training set."""
+"""Data: the small embedded tasks made of real scans, and the hold-out of any training set."""
 
 from .cued_digits import CuedDigits, draw_scene
 from .digit_scans import DigitScans, load_digit_scans
+from .digit_scenes import DigitScene, SceneRecipe, compose_scene
+from .digit_segmentation import DigitScenes
 from .epoch_slices import EpochSlices
 from .generated_images import FirstImages, GeneratedImages, loads_files
 from .hold_out import hold_out
@@ -16,11 +18,15 @@ from .pixel_noise import PixelNoise
 __all__ = [
     'CuedDigits',
     'DigitScans',
+    'DigitScene',
+    'DigitScenes',
     'EpochSlices',
     'FirstImages',
     'GeneratedImages',
     'MissingDataError',
     'PixelNoise',
+    'SceneRecipe',
+    'compose_scene',
     'draw_scene',
     'explain_missing_data',
     'find_missing_data',

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from .label_files import find_missing_pair
+
 
 class MissingDataError(FileNotFoundError):
     """The files of a data set are not where its config says."""
@@ -21,11 +23,13 @@ class DataSource:
         layout: what ``data_root`` holds.
         origin: where to get it.
         folder: a folder that its loader looks for below ``data_root``.
+        suffixes: how its images' and label maps' names end, for segmentation.
     """
 
     layout: str
     origin: str
     folder: str = ''
+    suffixes: tuple[str, str] | None = None
 
 
 _UNKNOWN = DataSource('the files that its config names', 'its authors')
@@ -44,7 +48,29 @@ _SOURCES = {
         'https://www.cs.toronto.edu/~kriz/cifar.html',
         'cifar-100-python',
     ),
+    'CrowdDataset': DataSource(
+        'train_data/ and test_data/, each with images/ and ground-truth/,',
+        'https://github.com/desenzhou/ShanghaiTechDataset',
+    ),
+    'CityscapesDataset': DataSource(
+        'leftImg8bit/ and gtFine/, each with train/ and val/, and *_gtFine_labelTrainIds.png in the latter,',
+        'https://www.cityscapes-dataset.com (csCreateTrainIdLabelImgs of cityscapesScripts writes the labels)',
+        suffixes=('_leftImg8bit.png', '_gtFine_labelTrainIds.png'),
+    ),
+    'ADE20KDataset': DataSource(
+        'images/ and annotations/, each with training/ and validation/,',
+        'http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip',
+        suffixes=('.jpg', '.png'),
+    ),
+    'PascalVOCDataset': DataSource(
+        'JPEGImages/, SegmentationClass/, SegmentationClassAug/ and ImageSets/Segmentation/ with its lists',
+        'http://host.robots.ox.ac.uk/pascal/VOC/voc2012 (tools/dataset_converters/voc_aug.py of mmsegmentation '
+        'writes SegmentationClassAug and aug.txt)',
+        suffixes=('.jpg', '.png'),
+    ),
+    'CocoDataset': DataSource('train2017/, val2017/ and annotations/', 'https://cocodataset.org/#download'),
 }
+_GENERATED = ('DigitScenes', 'DigitCrowds')  # they write what is missing themselves
 
 
 def find_missing_data(dataset: dict, trust_download: bool = True) -> str | None:
@@ -55,17 +81,18 @@ def find_missing_data(dataset: dict, trust_download: bool = True) -> str | None:
 
     Args:
         dataset: config of the data set.
-        trust_download: whether a data set that fetches missing files by itself counts as present.
+        trust_download: whether a data set that fetches missing files by itself counts as present;
+            one that generates them always does.
 
     Returns:
         One sentence about the first missing path, or None if nothing is missing.
     """
     for leaf in _iter_leaves(dataset):
-        if trust_download and _fetches_by_itself(leaf):
+        if _bare_type(leaf) in _GENERATED or (trust_download and _fetches_by_itself(leaf)):
             continue
-        for path in _iter_paths(leaf):
-            if '://' not in path and not Path(path).expanduser().exists():
-                return _describe(leaf, path)
+        path = _find_missing_path(leaf)
+        if path is not None:
+            return _describe(leaf, path)
     return None
 
 
@@ -118,6 +145,14 @@ def _bare_type(leaf: dict) -> str:
 
 def _fetches_by_itself(leaf: dict) -> bool:
     return bool(leaf.get('download', _bare_type(leaf) in ('CIFAR10', 'CIFAR100')))
+
+
+def _find_missing_path(leaf: dict) -> str | None:
+    for path in _iter_paths(leaf):
+        if '://' not in path and not Path(path).expanduser().exists():
+            return path
+    suffixes = _SOURCES.get(_bare_type(leaf), _UNKNOWN).suffixes
+    return None if suffixes is None else find_missing_pair(leaf, suffixes)
 
 
 def _iter_paths(leaf: dict) -> Iterator[str]:

@@ -3,6 +3,8 @@
 from .activation_store import ActivationStore
 from .calibration import CalibrationImages, find_pipeline, with_pipeline
 from .forward_graph import GraphError
+from .numeric_mode import PRECISIONS, NumericMode
+from .racing import Racing, count_images
 from .recalibration import find_norms, recalibrated
 from .remembered_scores import RememberedScores
 from .score_store import ScoreStore, read_bytes
@@ -12,9 +14,12 @@ from .shared_scorer import ScoringFacts, SharedScorer
 from .supernet_file import Supernet, SupernetError, load_supernet, restore_supernet, save_supernet
 
 __all__ = [
+    'PRECISIONS',
     'ActivationStore',
     'CalibrationImages',
     'GraphError',
+    'NumericMode',
+    'Racing',
     'RememberedScores',
     'ScoreStore',
     'ScoringFacts',
@@ -23,6 +28,7 @@ __all__ = [
     'Supernet',
     'SupernetError',
     'SupernetScorer',
+    'count_images',
     'find_norms',
     'find_pipeline',
     'load_supernet',

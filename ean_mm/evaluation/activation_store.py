@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Hashable
 from dataclasses import dataclass
 from itertools import count
@@ -38,12 +39,14 @@ class ActivationStore:
     Attributes:
         num_bytes: what is held now.
         peak_bytes: the most that was held.
+        least_bytes: of the smallest value that was ever offered.
     """
 
     def __init__(self, budget: int):
         self.budget = require_whole('budget', budget, 0)
         self.num_bytes = 0
         self.peak_bytes = 0
+        self.least_bytes: float = math.inf
         self._age = 0.0
         self._entries: dict[Hashable, _Entry] = {}
         self._heap: list[tuple[float, int, Hashable]] = []
@@ -64,6 +67,7 @@ class ActivationStore:
     def offer(self, key: Hashable, value: Any, seconds: float) -> None:
         """Keep ``value`` if it is worth more than what has to leave for it; ``seconds`` is what computing it again takes."""
         num_bytes = count_bytes(value)
+        self.least_bytes = min(self.least_bytes, num_bytes)
         if num_bytes > self.budget or key in self._entries:
             return
         entry = _Entry(value, num_bytes, seconds, 1, 0.0)

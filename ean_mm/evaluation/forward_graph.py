@@ -166,8 +166,9 @@ def trace_backbone(backbone: EANBackbone, sample: Tensor) -> ForwardGraph:
             raise GraphError(f'the attention of {group} has batch norm, whose statistics mix its sites')
     try:
         with torch.no_grad():
-            tracer = _SiteTracer(sample)
+            tracer = _SiteTracer(sample[:1])
             traced = tracer.trace(backbone.backbone)
+            tracer.values.clear()  # a cycle of references would keep them for long
     except (fx.proxy.TraceError, TypeError, AttributeError, RuntimeError, NameError, ValueError, AssertionError) as err:
         raise GraphError(f'the forward pass of {type(backbone.backbone).__name__} is no fixed graph ({err})') from err
     size = tuple(sample.shape[2:]) if tracer.was_asked else None

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from ..search import Measurement
 from ..structures import ConnectionScheme
 from .score_store import ScoreStore
 from .scorer import SupernetScorer
 
 
 class RememberedScores:
-    """A score that is looked up first, and computed and remembered only where nobody has computed it before.
+    """Scores that are looked up first, and computed and remembered only where nobody has computed them before.
+
+    An estimate of a dropped scheme is not a score and not remembered.
 
     Args:
         scorer: what computes the metric of a scheme.
@@ -26,27 +29,24 @@ class RememberedScores:
         self.store = store
         self.num_found = 0
 
-    def __call__(self, scheme: ConnectionScheme) -> float:
-        """The metric of ``scheme``."""
-        found = self.store.find(scheme)
-        if found is not None:
-            self.num_found += 1
-            return found
-        return self._remember(scheme, self.scorer(scheme))
+    def score_many(
+        self, schemes: Sequence[ConnectionScheme], incumbent: ConnectionScheme | None = None
+    ) -> list[Measurement]:
+        """Measure schemes, those whose score is not remembered together.
 
-    def score_many(self, schemes: Sequence[ConnectionScheme]) -> list[float]:
-        """The metric of each scheme, those that are not remembered computed together."""
+        Args:
+            schemes: what is scored.
+            incumbent: a scheme that is not remembered may be dropped if it loses against it.
+        """
         found = {scheme: self.store.find(scheme) for scheme in schemes}
         missing = [scheme for scheme, metric in found.items() if metric is None]
-        computed = dict(zip(missing, self.scorer.score_many(missing), strict=True)) if missing else {}
+        computed = dict(zip(missing, self.scorer.score_many(missing, incumbent), strict=True)) if missing else {}
         self.num_found += len(found) - len(missing)
-        metrics = {s: self._remember(s, computed[s]) if metric is None else metric for s, metric in found.items()}
-        return [metrics[scheme] for scheme in schemes]
-
-    def _remember(self, scheme: ConnectionScheme, metric: float) -> float:
-        if math.isfinite(metric):
-            self.store.add(scheme, metric)
-        return metric
+        for scheme, measured in computed.items():
+            if measured.num_images is None and math.isfinite(measured.metric):
+                self.store.add(scheme, measured.metric)
+        known = {scheme: Measurement(metric) for scheme, metric in found.items() if metric is not None}
+        return [(known | computed)[scheme] for scheme in schemes]
 
     def describe_work(self) -> dict[str, int]:
         """What has been looked up and computed so far, by name."""

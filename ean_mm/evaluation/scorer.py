@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence, Sized
 from contextlib import nullcontext
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -13,8 +14,12 @@ from mmengine.model import BaseModel
 from torch.utils.data import DataLoader
 
 from ..models import EANBackbone
+from ..search import Measurement
 from ..structures import ConnectionScheme
+from .numeric_mode import NumericMode
+from .racing import RacedTally, Racing
 from .recalibration import find_norms, recalibrated
+from .tally import Tally
 
 
 class SupernetScorer:
@@ -28,6 +33,8 @@ class SupernetScorer:
         metric: the key of the evaluator's result that counts; higher is better.
         calibration: collated batches of training images under test transforms; empty to score with the supernet's own
             batch-norm statistics.
+        racing: drops schemes that cannot win; None scores every scheme in full.
+        numeric_mode: in which ``model``, converted to it already, is run.
     """
 
     def __init__(
@@ -38,6 +45,8 @@ class SupernetScorer:
         evaluator: Evaluator,
         metric: str,
         calibration: Iterable[Any] = (),
+        racing: Racing | None = None,
+        numeric_mode: NumericMode | None = None,
     ):
         self.model = model
         self.backbone = backbone
@@ -45,26 +54,65 @@ class SupernetScorer:
         self.evaluator = evaluator
         self.metric = metric
         self.calibration = calibration
+        self.racing = racing
+        self.numeric_mode = numeric_mode or NumericMode()
 
     def __call__(self, scheme: ConnectionScheme) -> float:
         """The metric of ``scheme``; the model comes back in evaluation mode with its own statistics."""
-        return self.score_many([scheme])[0]
+        return self.score_many([scheme])[0].metric
 
-    def score_many(self, schemes: Sequence[ConnectionScheme]) -> list[float]:
-        """The metric of each scheme."""
-        return [self._score(scheme) for scheme in schemes]
+    def score_many(
+        self, schemes: Sequence[ConnectionScheme], incumbent: ConnectionScheme | None = None
+    ) -> list[Measurement]:
+        """Measure schemes.
 
-    def _score(self, scheme: ConnectionScheme) -> float:
+        Args:
+            schemes: what is scored.
+            incumbent: under racing, a scheme that loses against it is dropped with an estimate; it is scored in full first
+                where that has not happened in this process.
+        """
         self.model.eval()
+        measured = self._measure(list(dict.fromkeys(schemes)), self._find_rival(incumbent))
+        return [measured[scheme] for scheme in schemes]
+
+    def _find_rival(self, incumbent: ConnectionScheme | None) -> ConnectionScheme | None:
+        """The incumbent, with a known metric on every slice; None where nothing may be dropped."""
+        if self.racing is None or incumbent is None:
+            return None
+        if self.racing.race is not None and not self.racing.knows(incumbent):
+            self._measure([incumbent], None)  # which may end all racing
+        return incumbent if self.racing.knows(incumbent) else None
+
+    def _measure(
+        self, schemes: list[ConnectionScheme], incumbent: ConnectionScheme | None
+    ) -> dict[ConnectionScheme, Measurement]:
+        """Measure distinct schemes, against a known incumbent."""
+        return {scheme: self._measure_one(scheme, incumbent) for scheme in schemes}
+
+    def _measure_one(self, scheme: ConnectionScheme, incumbent: ConnectionScheme | None) -> Measurement:
         self.backbone.set_scheme(scheme)
-        with self._statistics():
+        tally = self._start(scheme, incumbent)
+        with self.numeric_mode.active(self.device), self._statistics():
             for batch in self.dataloader:
-                self._process(batch)
-            return self._read(self.evaluator.evaluate(len(cast(Sized, self.dataloader.dataset))))
+                tally.add(partial(self._process, batch))
+                if tally.is_lost:
+                    break
+        return tally.measure()
+
+    def _start(self, scheme: ConnectionScheme, incumbent: ConnectionScheme | None) -> Tally:
+        num_images = len(cast(Sized, self.dataloader.dataset))
+        if self.racing is None:
+            return Tally(self.evaluator, self.metric, num_images)
+        return RacedTally(self.evaluator, self.metric, num_images, self.racing, scheme, incumbent)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
 
     def describe_work(self) -> dict[str, int]:
         """What scoring has computed so far, by name, where it is counted."""
-        return {}
+        return {} if self.racing is None else self.racing.describe_work()
 
     def rehearse(self) -> None:
         """Run one batch through model and evaluator twice, so that what is wrong with them shows before any training.
@@ -77,8 +125,9 @@ class SupernetScorer:
         batch = next(iter(self.dataloader))
         metrics = []
         for _ in range(2):
-            self._process(batch)
-            metrics.append(self._read(self.evaluator.evaluate(len(batch['inputs']))))
+            tally = Tally(self.evaluator, self.metric, len(batch['inputs']))
+            tally.add(partial(self._process, batch))
+            metrics.append(tally.measure().metric)
         self.model.train(training)
         if metrics[0] != metrics[1] and not all(map(math.isnan, metrics)):
             raise ValueError(
@@ -100,11 +149,3 @@ class SupernetScorer:
         with torch.no_grad():
             outputs = self.model.val_step(batch)
         self.evaluator.process(data_samples=outputs, data_batch=batch)
-
-    def _read(self, metrics: dict[str, float]) -> float:
-        if self.metric not in metrics:
-            raise ValueError(
-                f'`reward.metric` must be one the evaluator reports ({", ".join(map(repr, metrics))}), '
-                f'but got {self.metric!r}.'
-            )
-        return float(metrics[self.metric])

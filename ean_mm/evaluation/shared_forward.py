@@ -198,14 +198,14 @@ class SharedForward:
         if node.num_timed >= NUM_TIMINGS:
             return compute(index, bits, values)
         read = [leaf for source in node.inputs for leaf in tree_leaves(values[source]) if isinstance(leaf, Tensor)]
-        versions = [tensor._version for tensor in read]
+        before = _versions(read)
         self._synchronize()
         start = time.perf_counter()
         out = compute(index, bits, values)
         self._synchronize()
         node.seconds = min(time.perf_counter() - start, node.seconds if node.num_timed else float('inf'))
         node.num_timed += 1
-        if versions != [tensor._version for tensor in read]:
+        if before != _versions(read):
             raise GraphError(f'{node.call} changes the tensor it reads, which other schemes read too')
         return out
 
@@ -237,6 +237,11 @@ class SharedForward:
             statistics.buffers = copy_buffers(node.norms)
             statistics.num_batches += 1
         return out
+
+
+def _versions(tensors: Iterable[Tensor]) -> list[int]:
+    """How often each tensor was changed, where torch counts: not in inference mode."""
+    return [tensor._version for tensor in tensors if not tensor.is_inference()]
 
 
 def _compute(node: Node, bits: int, values: dict[int, Any]) -> Any:

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import count
+from math import inf
 from typing import Any, cast
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor
 
+from ..search import Measurement
 from ..structures import ConnectionScheme
 from .activation_store import ActivationStore, count_bytes
 from .forward_graph import GraphError
 from .recalibration import copy_buffers, find_norms, load_buffers, recalibrated
 from .scorer import SupernetScorer
 from .shared_forward import SharedForward
+from .tally import Tally
 
 GIBIBYTE = 2**30
+HELD_SHARE = (
+    0.75  # of a budget: between tensors of many sizes allocators leave about a third more unused (benchmarks/README)
+)
 
 
 @dataclass
@@ -27,8 +35,8 @@ class ScoringFacts:
     """What scoring took; a block-image is one residual branch run for one image.
 
     Attributes:
-        num_schemes: schemes that were scored.
-        block_images: what was computed, calibration included.
+        num_schemes: schemes that were to be scored.
+        block_images: what was computed, calibration and incumbents scored along included.
         naive_block_images: what scoring each scheme by itself computes.
         peak_bytes: the most activations held at once.
     """
@@ -47,8 +55,8 @@ class SharedScorer(SupernetScorer):
     """Score schemes like ``SupernetScorer``, with the same numbers, but each activation once for all that agree on it.
 
     Args:
-        plain: scores schemes by themselves; its model, images, evaluator and calibration are used.
-        activation_budget: bytes of activations kept for later schemes, in the memory of the model's device.
+        plain: scores schemes by themselves; its model, images, evaluator, calibration and racing are used.
+        activation_budget: bytes, of the memory of the model's device, for activations that later schemes may need.
         image_budget: bytes of reward images kept as they come from ``dataloader``; a larger set is read anew each time.
 
     Raises:
@@ -65,32 +73,40 @@ class SharedScorer(SupernetScorer):
         image_budget: int = GIBIBYTE,
     ):
         super().__init__(
-            plain.model, plain.backbone, plain.dataloader, plain.evaluator, plain.metric, plain.calibration
+            plain.model,
+            plain.backbone,
+            plain.dataloader,
+            plain.evaluator,
+            plain.metric,
+            plain.calibration,
+            plain.racing,
+            plain.numeric_mode,
         )
         self.facts = ScoringFacts()
+        self._is_budget_reported = False
         self.model.eval()
         first = next(iter(self.dataloader))
         self._keeps_images = count_bytes(first) * len(self.dataloader) <= image_budget
         self._kept_images: list[Any] | None = None
         self._sample = self._catch_images(first)
-        store = ActivationStore(activation_budget)
-        self._forward = SharedForward(self.backbone, store, self.calibration != (), self._sample)
+        self.activation_budget = activation_budget
+        store = ActivationStore(int(activation_budget * HELD_SHARE))
+        with self.numeric_mode.autocast(self.device):
+            self._forward = SharedForward(self.backbone, store, self.calibration != (), self._sample)
         self._norms_after = find_norms(self.model, outside=self.backbone)
 
-    def score_many(self, schemes: Sequence[ConnectionScheme]) -> list[float]:
-        """The metric of each scheme; batch by batch, so that schemes share what no budget could keep for all images."""
-        self.model.eval()
-        order = sorted(dict.fromkeys(schemes), key=str)  # neighbours agree on the longest prefixes
-        before = self._forward.num_block_images
-        with torch.no_grad(), self._forward.active(), self._forgetting_on_error():
-            self._forward.calibrate([partial(self._catch_images, b) for b in self.calibration], [s.mask for s in order])
-            statistics = {scheme: self._calibrate_after(scheme) for scheme in order}
-            metrics = self._measure(order, statistics)
-        self._note(order, before)
-        return [metrics[scheme] for scheme in schemes]
+    def score_many(
+        self, schemes: Sequence[ConnectionScheme], incumbent: ConnectionScheme | None = None
+    ) -> list[Measurement]:
+        measured = super().score_many(schemes, incumbent)
+        num_schemes = len(set(schemes))
+        images = len(cast(Any, self.dataloader.dataset)) + sum(len(batch['inputs']) for batch in self.calibration)
+        self.facts.num_schemes += num_schemes
+        self.facts.naive_block_images += num_schemes * self.backbone.num_connections * images
+        return measured
 
     def describe_work(self) -> dict[str, int]:
-        return asdict(self.facts)
+        return {**asdict(self.facts), **super().describe_work()}
 
     def check(self) -> None:
         """Compare shared passes with ordinary ones on the first reward images.
@@ -99,9 +115,9 @@ class SharedScorer(SupernetScorer):
             GraphError: if they differ in one bit.
         """
         images = self._sample
-        shared = SharedForward(self.backbone, ActivationStore(10**15), False, images)
         schemes = [self.backbone.scheme, *(f(self.backbone.blocks_per_stage) for f in _PROBES), self.backbone.scheme]
-        with torch.no_grad():
+        with torch.no_grad(), self.numeric_mode.autocast(self.device):
+            shared = SharedForward(self.backbone, ActivationStore(10**15), False, images)
             for scheme in schemes:
                 self.backbone.set_scheme(scheme)
                 expected = self.backbone(images)
@@ -113,27 +129,49 @@ class SharedScorer(SupernetScorer):
 
     # -- measuring ---------------------------------------------------------------------------------------------------------
 
-    def _measure(self, schemes: list[ConnectionScheme], statistics: dict) -> dict[ConnectionScheme, float]:
+    def _measure(
+        self, schemes: list[ConnectionScheme], incumbent: ConnectionScheme | None
+    ) -> dict[ConnectionScheme, Measurement]:
+        order = sorted(schemes, key=str)  # neighbours agree on the longest prefixes
+        before = self._forward.num_block_images
+        with self.numeric_mode.active(self.device), self._forward.active(), self._forgetting_on_error():
+            self._forward.calibrate([partial(self._catch_images, b) for b in self.calibration], [s.mask for s in order])
+            statistics = {scheme: self._calibrate_after(scheme) for scheme in order}
+            tallies = {scheme: self._start(scheme, incumbent) for scheme in order}
+            self._run(tallies, statistics)
+        self.facts.block_images += self._forward.num_block_images - before
+        self.facts.peak_bytes = self._forward.store.peak_bytes
+        self._report_small_budget()
+        return {scheme: tally.measure() for scheme, tally in tallies.items()}
+
+    def _run(self, tallies: dict[ConnectionScheme, Tally], statistics: dict) -> None:
+        """Show every batch to all schemes that are not lost: they share what no budget could keep for all images."""
         saved = copy_buffers(self._norms_after)
-        results: dict[ConnectionScheme, list[list]] = {s: [[] for _ in self.evaluator.metrics] for s in schemes}
         try:
             for index, batch in enumerate(self._reward_batches()):
-                for scheme in schemes:
+                running = [scheme for scheme, tally in tallies.items() if not tally.is_lost]
+                if not running:
+                    break
+                for scheme in running:
                     load_buffers(self._norms_after, statistics[scheme] or saved)
-                    self._swap_results(results[scheme])
                     with self._backbone_replaced(self._predict(index, scheme)):
-                        self._process(batch)
+                        tallies[scheme].add(partial(self._process, batch))
         finally:
             load_buffers(self._norms_after, saved)
-        metrics = {}
-        for scheme in schemes:
-            self._swap_results(results[scheme])
-            metrics[scheme] = self._read(self.evaluator.evaluate(len(cast(Any, self.dataloader.dataset))))
-        return metrics
 
-    def _swap_results(self, results: list[list]) -> None:
-        for metric, own in zip(self.evaluator.metrics, results, strict=True):
-            metric.results = own
+    def _report_small_budget(self) -> None:
+        """Say once that the budget is too small for any activation."""
+        store = self._forward.store
+        if self._is_budget_reported or store.peak_bytes or store.least_bytes == inf:
+            return
+        self._is_budget_reported = True
+        print_log(
+            f'Nothing is shared from step to step: `activation_budget` must be at least '
+            f'{store.least_bytes / HELD_SHARE / 2**20:.0f} MiB to hold the smallest activation of a batch, but got '
+            f'{self.activation_budget / 2**20:.0f} MiB; raise it, or lower the batch size of val_dataloader.',
+            logger='current',
+            level=logging.WARNING,
+        )
 
     def _predict(self, index: int, scheme: ConnectionScheme):
         calls = count()
@@ -188,14 +226,6 @@ class SharedScorer(SupernetScorer):
         except BaseException:
             self._forward.forget_activations()
             raise
-
-    def _note(self, schemes: list[ConnectionScheme], before: int) -> None:
-        calibration = sum(len(batch['inputs']) for batch in self.calibration)
-        images = len(cast(Any, self.dataloader.dataset)) + calibration
-        self.facts.num_schemes += len(schemes)
-        self.facts.block_images += self._forward.num_block_images - before
-        self.facts.naive_block_images += len(schemes) * self.backbone.num_connections * images
-        self.facts.peak_bytes = self._forward.store.peak_bytes
 
 
 _PROBES = (ConnectionScheme.none, ConnectionScheme.all)

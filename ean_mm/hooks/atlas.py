@@ -46,7 +46,8 @@ def score_atlas(
     metrics: dict[ConnectionScheme, float] = {}
     for start in range(0, len(schemes), CHUNK):
         chunk = schemes[start : start + CHUNK]
-        metrics |= zip(chunk, scores.score_many(chunk), strict=True)
+        measured = scores.score_many(chunk)
+        metrics |= {scheme: each.metric for scheme, each in zip(chunk, measured, strict=True)}
         show(len(metrics), f'best metric {max(metrics.values()):.2f}')
     return metrics
 

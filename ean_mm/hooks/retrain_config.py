@@ -8,6 +8,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from ..structures import write_atomically
+from .wrapped_backbone import find_backbone_config, type_name
 
 RETRAIN_FILE = 'retrain.py'
 _SEARCH_HOOKS = ('SupernetHook', 'SearchHook')
@@ -34,7 +35,7 @@ def write_retrain_config(cfg: Config, recipe: str | None, directory: Path) -> Pa
         fields = Config.fromfile(recipe).to_dict()
     fields['custom_hooks'] = [*(fields.get('custom_hooks') or []), dict(type='ean_mm.PlainCheckpointHook')]
     model = cfg.to_dict()['model']
-    backbone = next(part for part in _parts(model) if _type_name(part) == 'EANBackbone')
+    backbone = find_backbone_config(model)
     backbone.pop('scheme', None)
     backbone['ticket'] = '@TICKET@'
     fields['model'] = model
@@ -53,19 +54,4 @@ def _to_text(fields: dict) -> str:
 
 
 def _is_search_hook(hook: dict) -> bool:
-    return _type_name(hook) in _SEARCH_HOOKS
-
-
-def _type_name(part: dict) -> str:
-    return str(part.get('type', '')).rpartition('.')[2]
-
-
-def _parts(node: object):
-    """Every dict inside ``node``, itself included."""
-    if isinstance(node, dict):
-        yield node
-        for value in node.values():
-            yield from _parts(value)
-    elif isinstance(node, (list, tuple)):
-        for value in node:
-            yield from _parts(value)
+    return type_name(hook) in _SEARCH_HOOKS

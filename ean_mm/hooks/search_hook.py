@@ -16,7 +16,6 @@ from ..evaluation import (
     CalibrationImages,
     RememberedScores,
     Supernet,
-    SupernetScorer,
     find_pipeline,
     load_supernet,
     restore_supernet,
@@ -25,11 +24,10 @@ from ..evaluation import (
 from ..registry import HOOKS, STRATEGIES, build_from
 from ..search import Evaluation, Reward, SearchLoop, SearchRecord, StepReport
 from ..structures import Ticket
-from ..structures.checks import require_bytes
 from ..visualization import SearchProgress
 from .atlas import list_schemes, score_atlas, write_atlas
 from .identity import require_same_training, search_identity, training_identity
-from .scoring import load_scores, scoring_context, share_scoring
+from .scoring import Scoring, load_scores
 from .search_outcome import Outcome
 from .supernet_hook import SUPERNET_FILE
 from .ticket_facts import TicketMaker
@@ -60,10 +58,17 @@ class SearchHook(Hook):
         strategy: config of a registered strategy.
         reward: arguments of ``ean_mm.search.Reward``.
         num_calibration_images: training images for recalibration; 0 scores with the supernet's own statistics.
-        activation_budget: bytes ('2GiB') of activations kept on the model's device, so that schemes which agree on their first
+        activation_budget: bytes ('2GiB') for activations kept on the model's device, so that schemes which agree on their first
             bits compute them once; it changes no number. '0B' scores every scheme by itself.
+        image_budget: bytes for reward images kept as they are loaded, so that none is decoded twice; a larger set is read
+            anew in every step.
+        precision: of scoring: 'float32' as the model is, 'bfloat16' or 'float16' under autocast and in channels_last, or
+            'fastest', which takes what the device has units for.
         score_store: file in which scores are remembered for further searches of the same supernet on the same images; None
             stands for ``scores.jsonl`` in the work directory.
+        racing: settings of ``ean_mm.search.RaceSettings`` ({} takes all as they are): a proposal that loses against the best
+            scheme so far, on the reward images seen by then, is dropped; its estimate is learned from and never becomes the
+            ticket. The reward images come in random order then. None scores every scheme on all.
         score_all: score every scheme first (up to 14 sites), into the score store and ``atlas.csv``: any strategy is then
             replayed on them in seconds.
         calibration_batch_size: images per batch of them.
@@ -89,7 +94,10 @@ class SearchHook(Hook):
         num_calibration_images: int = 1000,
         calibration_batch_size: int = 250,
         activation_budget: int | str = '2GiB',
+        image_budget: int | str = '1GiB',
+        precision: str = 'float32',
         score_store: str | None = None,
+        racing: dict | None = None,
         score_all: bool = False,
         max_schemes: int | None = None,
         min_connected: int = 0,
@@ -104,7 +112,7 @@ class SearchHook(Hook):
         self.reward = Reward(**reward)
         self.num_calibration_images = num_calibration_images
         self.calibration_batch_size = calibration_batch_size
-        self.activation_budget = require_bytes('activation_budget', activation_budget)
+        self.scoring = Scoring(activation_budget, image_budget, precision, racing, self.strategy_cfg)
         self.score_store = score_store
         self.score_all = score_all
         self.max_schemes = max_schemes
@@ -120,7 +128,7 @@ class SearchHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         directory = Path(runner.work_dir)
-        identity = search_identity(runner.cfg, self._settings())
+        identity = search_identity(runner.cfg, self._settings(runner))
         self.record = SearchRecord(directory, identity, is_writer=runner.rank == 0).open()
         if self.restart:
             moved = self.record.restart(*_training_files(directory))
@@ -153,7 +161,8 @@ class SearchHook(Hook):
         if self.score_all:
             list_schemes(self.backbone.blocks_per_stage)  # refused before any training
         self.calibration = self._build_calibration(runner)
-        self.scorer = self._build_scorer(runner)
+        _reward_loader(runner)  # refused where there are none
+        self.scorer = self.scoring.build(runner, self.reward, self.calibration)
         self.loop = self._build_loop()
         self.scorer.rehearse()
         self._supernet = self._find_supernet(runner)
@@ -163,7 +172,7 @@ class SearchHook(Hook):
             runner.logger.info('The supernet is trained already: searching at once')
             runner.train_loop.stop_training = True
 
-    def _settings(self) -> dict:
+    def _settings(self, runner: Runner) -> dict:
         """Every argument that changes a number in the log."""
         return dict(
             strategy=self.strategy_cfg,
@@ -173,6 +182,7 @@ class SearchHook(Hook):
             max_schemes=self.max_schemes,
             min_connected=self.min_connected,
             seed=self.seed,
+            **self.scoring.identity(next(runner.model.parameters()).device),
         )
 
     def _build_calibration(self, runner: Runner) -> CalibrationImages | None:
@@ -187,17 +197,6 @@ class SearchHook(Hook):
             collate=runner.val_dataloader.collate_fn,
         )
 
-    def _build_scorer(self, runner: Runner) -> SupernetScorer:
-        _reward_loader(runner)
-        return SupernetScorer(
-            self.model,
-            self.backbone,
-            runner.val_dataloader,
-            runner.val_evaluator,
-            self.reward.metric,
-            self.calibration or (),
-        )
-
     def _build_loop(self) -> SearchLoop:
         strategy = build_from(
             STRATEGIES,
@@ -208,7 +207,7 @@ class SearchHook(Hook):
         )
         return SearchLoop(
             strategy,
-            self.scorer,
+            self.scorer.score_many,
             self.reward,
             self.record,
             self.backbone.blocks_per_stage,
@@ -267,16 +266,16 @@ class SearchHook(Hook):
 
     def _speed_up_scoring(self, runner: Runner) -> RememberedScores:
         """Score with shared passes where the backbone allows it, and look up what earlier searches have scored."""
-        scorer = share_scoring(self.scorer, self.activation_budget)
+        scorer = self.scoring.speed_up(self.scorer)
         context = {
             'supernet weights': self.record.identity['supernet weights'],
             'metric': self.reward.metric,
             'calibration': f'{self.num_calibration_images} images, {self.calibration_batch_size} at once, seed {self.seed}',
-            **scoring_context(runner.cfg, self.model),
+            **self.scoring.context(runner.cfg, self.scorer),
         }
         path = Path(self.score_store or self.record.directory / SCORES_FILE)
         scores = RememberedScores(scorer, load_scores(path, context, self.record.is_writer))
-        self.loop.score = scores
+        self.loop.score_many = scores.score_many
         self.loop.describe_work = scores.describe_work
         return scores
 

@@ -61,6 +61,7 @@ class Outcome:
             rows=[row.to_dict() for row in rows],
             num_distinct=self.result.num_distinct,
             num_failures=self.result.num_failures,
+            num_partial=self.result.num_partial,
             latency='one image, median of 20 interleaved runs',
             device=_describe_device(),
         )
@@ -80,7 +81,7 @@ class Outcome:
 
     def _named(self) -> list[tuple[str, Evaluation]]:
         pairs = [('none', self.result.none), ('all', self.result.all), ('ticket', self.result.best)]
-        return [(name, e) for name, e in pairs if e is not None and e.metric is not None]
+        return [(name, e) for name, e in pairs if e is not None and e.metric is not None and not e.is_partial]
 
     def _row(self, name: str, evaluation: Evaluation) -> ResultRow:
         cost = self.costs.cost(evaluation.scheme)
@@ -97,11 +98,11 @@ class Outcome:
         )
 
     def _draw(self, scored: Sequence[Evaluation]) -> None:
-        if not scored:
+        if all(evaluation.is_partial for evaluation in scored):
             return
         best = self.result.best
         figure = draw_search(
-            [ScoredScheme(e.scheme.mask, cast(float, e.metric), cast(float, e.reward)) for e in scored],
+            [ScoredScheme(e.scheme.mask, cast(float, e.metric), cast(float, e.reward), e.is_partial) for e in scored],
             scored[0].scheme.blocks_per_stage,
             None if best is None else best.scheme.mask,
             self.metric,
@@ -118,7 +119,12 @@ class Outcome:
             f'Ticket:   {_from_here(self.directory / "ticket.json")}',
             f'Next:     python tools/train.py {retrain}',
         ]
-        if none is not None and none.rank < best.rank:
+        if self.result.num_partial:
+            lines.append(
+                f'Racing:   {self.result.num_partial} of {self.result.num_distinct} schemes were dropped with an estimate '
+                '(hollow in the picture); no row above is one.'
+            )
+        if none is not None and not none.is_partial and none.rank < best.rank:
             lines.append(
                 f'No attention at all scored best here: reward {none.reward:.2f} against {best.reward:.2f} of the ticket.'
             )

@@ -1,8 +1,9 @@
-"""Find the wrapped backbone of a model, whatever wraps the model."""
+"""Find the wrapped backbone of a model, or its config, whatever wraps it."""
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Iterator
+from typing import Any, cast
 
 from mmengine.model import is_model_wrapper
 from torch import nn
@@ -28,3 +29,34 @@ def find_backbone(model: nn.Module) -> EANBackbone:
             "wrap the backbone: dict(type='ean_mm.EANBackbone', backbone=dict(...), attention=dict(...))."
         )
     return found[0]
+
+
+def find_backbone_config(model: dict) -> dict:
+    """Return the config of the EANBackbone inside a model's config, to be read or changed.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    for part in _parts(model):
+        if type_name(part) == 'EANBackbone':
+            return part
+    raise ValueError(
+        f"`model` must contain a backbone of type 'ean_mm.EANBackbone', but got {model.get('type')!r} without one; "
+        "wrap the backbone: dict(type='ean_mm.EANBackbone', backbone=dict(...), attention=dict(...))."
+    )
+
+
+def type_name(cfg: dict) -> str:
+    """The type of a config without its scope."""
+    return str(cfg.get('type', '')).rpartition('.')[2]
+
+
+def _parts(node: Any) -> Iterator[dict]:
+    """Every dict inside ``node``, itself included."""
+    if isinstance(node, dict):
+        yield node
+        for value in node.values():
+            yield from _parts(value)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            yield from _parts(value)

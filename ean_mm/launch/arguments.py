@@ -9,9 +9,16 @@ from pathlib import Path
 from mmengine.config import Config, DictAction
 
 
-def build_parser(description: str) -> argparse.ArgumentParser:
-    """A parser with the flags that MM's own tools have."""
+def build_parser(description: str, **files: str) -> argparse.ArgumentParser:
+    """A parser with the flags that MM's own tools have.
+
+    Args:
+        description: what the tool does.
+        files: further arguments that come before the config, and what each is.
+    """
     parser = argparse.ArgumentParser(description=description)
+    for name, text in files.items():
+        parser.add_argument(name, help=text)
     parser.add_argument('config', help='path of the config')
     parser.add_argument('--work-dir', help='where logs and files go (default: work_dirs/<config>)')
     parser.add_argument(
@@ -98,6 +105,14 @@ def add_search_flags(parser: argparse.ArgumentParser) -> None:
         '--activation-budget',
         help="activations kept for schemes that agree on their first bits, like '2GiB' (default: the config's)",
     )
+    parser.add_argument(
+        '--image-budget', help="reward images kept in memory, like '8GiB', so that none is decoded twice"
+    )
+    parser.add_argument(
+        '--fast',
+        action='store_true',
+        help='score in the fastest precision of this machine and drop proposals that cannot win; scores differ a little',
+    )
     parser.add_argument('--score-store', help='file of scores to share with other searches of the same supernet')
     parser.add_argument(
         '--score-all',
@@ -120,6 +135,12 @@ def merge_search_flags(cfg: Config, args: argparse.Namespace) -> None:
         hook.supernet = args.supernet
     if args.activation_budget:
         hook.activation_budget = args.activation_budget
+    if args.image_budget:
+        hook.image_budget = args.image_budget
+    if args.fast:
+        hook.precision = 'fastest'
+        if hook.strategy.get('preset') != 'paper':  # which scores every proposal in full
+            hook.setdefault('racing', {})
     if args.score_store:
         hook.score_store = args.score_store
     hook.score_all = args.score_all or hook.get('score_all', False)

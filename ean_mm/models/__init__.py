@@ -1,5 +1,6 @@
 """Models: attentions, the backbone wrapper, and the CIFAR residual networks of the papers."""
 
+from .attention_spec import reconcile_attention
 from .attentions import DIA, SE, SGE, AttentionModule, EfficientAttention, PluginLayer, TimmAttention
 from .backbone import EANBackbone
 from .residual_blocks import RESIDUAL_BLOCKS, ResidualBlock
@@ -22,4 +23,5 @@ __all__ = [
     'Site',
     'TimmAttention',
     'find_sites',
+    'reconcile_attention',
 ]

@@ -50,7 +50,7 @@ def check_backbone_keys(backbone: nn.Module, state_dict: dict, prefix: str, allo
         del state_dict[given.pop(key)]
     new = [key for key in expected if key not in given and not _is_optional(key)]
     print_log(
-        f'Checkpoint keys of the backbone: {len(expected) - len(new)} loaded, {len(new)} new'
+        f'Checkpoint keys of the backbone: {len(given)} loaded, {len(new)} new'
         f'{_examples(new)}, {len(ignored)} ignored{_examples(ignored)}',
         logger='current',
     )

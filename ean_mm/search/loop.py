@@ -15,7 +15,7 @@ from .record import RESTART_HINT, SearchRecord
 from .results import Evaluation, SearchResult, StepReport
 from .reward import Reward
 from .scoreboard import Scoreboard
-from .scoring import Score, evaluate, warn
+from .scoring import ScoreMany, evaluate, warn
 from .state_file import SearchStateError
 from .strategy import Strategy
 
@@ -30,11 +30,13 @@ class SearchLoop:
     """Run a strategy against a score, each distinct scheme scored once, each step made permanent.
 
     The controls none and all are scored first and taught to nobody. Then, step by step: propose,
-    score what has no score yet, observe the rewards of all proposals, commit. A score that is not
-    finite, or that runs out of memory twice, is a failure: logged, counted, not remembered, not
-    learned from. The search ends after ``num_steps``, after ``max_schemes``, or when every scheme
-    has a score. Whatever ends the process, the same call continues from the last commit and leaves
-    the same ``search.jsonl`` and ``ticket.json`` as if nothing had happened.
+    score together what has no score yet, observe the rewards of all proposals, commit. A score that
+    is not finite, or that runs out of memory twice, is a failure: logged, counted, not remembered,
+    not learned from. A scheme that scoring drops, as lost against the best one before the step, has
+    an estimate for a score: learned from, never ranked. The search ends after ``num_steps``, after
+    ``max_schemes``, or when every scheme has a score. Whatever ends the process, the same call
+    continues from the last commit and leaves the same ``search.jsonl`` and ``ticket.json`` as if
+    nothing had happened.
 
     The ticket is the scheme of highest reward among those with at least ``min_connected``
     connections, controls included; of equals the one with fewer connections, then the first in
@@ -42,8 +44,9 @@ class SearchLoop:
 
     Args:
         strategy: what proposes.
-        score: the metric of a scheme; higher is better. On several ranks, all must get the same
-            value or the same exception.
+        score_many: the metrics of schemes; higher is better. May drop a scheme that loses against
+            the incumbent; None forbids that. On several ranks, all must get the same values or the
+            same exception. See ``one_by_one`` for a function that scores one scheme.
         reward: makes a reward of a metric and a mask.
         record: the files; open on the rank that writes.
         blocks_per_stage: layout of the schemes.
@@ -64,7 +67,7 @@ class SearchLoop:
     def __init__(
         self,
         strategy: Strategy,
-        score: Score,
+        score_many: ScoreMany,
         reward: Reward,
         record: SearchRecord,
         blocks_per_stage: Sequence[int],
@@ -83,7 +86,7 @@ class SearchLoop:
         num_connections = self.all.num_connections
         _check_fit(strategy, min_connected, self.blocks_per_stage)
         self.strategy = strategy
-        self.score = score
+        self.score_many = score_many
         self.reward = reward
         self.record = record
         self.make_ticket = make_ticket
@@ -169,6 +172,7 @@ class SearchLoop:
             num_evaluations=len(self._board.evaluations),
             num_distinct=self.num_distinct,
             num_failures=self._board.num_failures,
+            num_partial=self._board.num_partial,
             is_finished=self.is_finished,
         )
 
@@ -197,26 +201,26 @@ class SearchLoop:
     def _score_controls(self) -> None:
         start = time.perf_counter()
         controls = [self.none, self.all]
-        evaluations, seconds = self._score_new(controls, 'control', None)
+        evaluations, scoring = self._score_new(controls, 'control', None)
         self.next_step = 0
-        self._finish_step(None, controls, evaluations, seconds, start)
+        self._finish_step(None, controls, evaluations, scoring, start)
 
     def _take_step(self, step: int) -> None:
         start = time.perf_counter()
         masks = np.asarray(self.strategy.propose(step), dtype=bool)
         schemes = [ConnectionScheme.from_mask(mask, self.blocks_per_stage) for mask in masks]
-        evaluations, seconds = self._score_new(schemes, 'proposal', step)
+        evaluations, scoring = self._score_new(schemes, 'proposal', step)
         is_known = np.array([scheme in self._board for scheme in schemes])
         self.strategy.observe(step, masks[is_known], np.array(self._board.rewards(schemes)))
         self.next_step = step + 1
-        self._finish_step(step, schemes, evaluations, seconds, start)
+        self._finish_step(step, schemes, evaluations, scoring, start)
 
     def _finish_step(
         self,
         step: int | None,
         schemes: list[ConnectionScheme],
         evaluations: list[Evaluation],
-        seconds: list[float],
+        scoring: float,
         start: float,
     ) -> None:
         self._commit(evaluations)
@@ -234,10 +238,10 @@ class SearchLoop:
             summary=dict(self.strategy.summary()),
             seconds=time.perf_counter() - start,
         )
-        work = {'proposals': len(schemes), 'distinct': self.num_distinct}
+        work = {'proposals': len(schemes), 'scored': len(evaluations), 'distinct': self.num_distinct}
         if self.describe_work is not None:
             work |= self.describe_work()
-        self.record.note_time(step=step, time=time.time(), seconds=report.seconds, scoring=seconds, **work)
+        self.record.note_time(step=step, time=time.time(), seconds=report.seconds, scoring=scoring, **work)
         if self.on_step is not None:
             self.on_step(report)
 
@@ -245,20 +249,22 @@ class SearchLoop:
 
     def _score_new(
         self, schemes: list[ConnectionScheme], role: str, step: int | None
-    ) -> tuple[list[Evaluation], list[float]]:
-        """Score what has no score yet, as far as ``max_schemes`` goes."""
+    ) -> tuple[list[Evaluation], float]:
+        """Score what has no score yet, as far as ``max_schemes`` goes; return the seconds it took as well."""
+        start = time.perf_counter()
+        # One incumbent for the whole step, so that a resumed search decides alike; the controls have none before them.
+        incumbent = None if self.best is None else self.best.scheme
+        waiting = [scheme for scheme in dict.fromkeys(schemes) if scheme not in self._board]
         evaluations: list[Evaluation] = []
-        seconds: list[float] = []
-        for scheme in dict.fromkeys(schemes):
-            if scheme in self._board or self.num_distinct >= self.max_distinct:
-                continue
-            start = time.perf_counter()
-            evaluation = evaluate(self.score, self.reward, scheme, role, step)
-            seconds.append(time.perf_counter() - start)
-            evaluations.append(evaluation)
-            self._board.add([evaluation])
-            self._count_failure(evaluation)
-        return evaluations, seconds
+        while (
+            waiting and (room := self.max_distinct - self.num_distinct) > 0
+        ):  # a failure leaves room for a further one
+            chosen, waiting = waiting[:room], waiting[room:]
+            for evaluation in evaluate(self.score_many, self.reward, chosen, incumbent, role, step):
+                evaluations.append(evaluation)
+                self._board.add([evaluation])
+                self._count_failure(evaluation)
+        return evaluations, time.perf_counter() - start
 
     def _count_failure(self, evaluation: Evaluation) -> None:
         if evaluation.reward is not None:
@@ -271,7 +277,7 @@ class SearchLoop:
         )
         if self._failures_in_a_row >= self.max_failures:
             raise SearchFailedError(
-                f'`score` must return finite numbers, but got {self._failures_in_a_row} failures '
+                f'`score_many` must return finite numbers, but got {self._failures_in_a_row} failures '
                 f"in a row, the last for scheme '{evaluation.scheme}': {evaluation.reason}; the "
                 f'state in {str(self.record.directory)!r} is intact: mend the cause and run '
                 'the same command again.'

@@ -3,10 +3,51 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
+from ..registry import suggest
 from ..structures.checks import require_number, require_whole
 from ..structures.shorten import shorten
+
+
+@dataclass(frozen=True)
+class RaceSettings:
+    """When a proposal is dropped; see :class:`Race`.
+
+    Args:
+        confidence: of not dropping a winner, for one race, in [0.5, 0.999999].
+        min_slices: nothing is dropped before so many are seen; at least 2, which an estimate of a variance needs.
+        scale: what one image can contribute, in units of the metric: 100 for an accuracy in percent.
+
+    Raises: ValueError if an argument is outside its range.
+    """
+
+    confidence: float = 0.999
+    min_slices: int = 5
+    scale: float = 100.0
+
+    def __post_init__(self) -> None:
+        require_number('confidence', self.confidence, 0.5, 0.999999, rule='a number from 0.5 to 0.999999')
+        require_whole('min_slices', self.min_slices, 2)
+        require_number('scale', self.scale, math.ulp(0.0), rule='a positive number')
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> RaceSettings:
+        """Read the settings of a config.
+
+        Raises:
+            ValueError: if it is no dict, or a name or a value in it is wrong.
+        """
+        if not isinstance(given, Mapping):
+            raise ValueError(f'`racing` must be a dict of settings or None, but got {shorten(given)}.')
+        known = [field.name for field in fields(cls)]
+        for name in given:
+            if name not in known:
+                hint = suggest(str(name), known, f'it has {", ".join(known)}.')
+                raise ValueError(f'`racing` must hold nothing but its settings, but got {shorten(name)}; {hint}')
+        return cls(**given)
 
 
 class Race:
@@ -53,13 +94,12 @@ class Race:
         scale: float = 100.0,
     ):
         self.images_per_slice = tuple(require_whole('images_per_slice', size, 1) for size in images_per_slice)
-        self.confidence = require_number('confidence', confidence, 0.5, 0.999999, rule='a number from 0.5 to 0.999999')
-        self.min_slices = require_whole('min_slices', min_slices, 2)
+        settings = RaceSettings(confidence, min_slices, scale)  # checks them
+        self.confidence, self.min_slices, self.scale = settings.confidence, settings.min_slices, settings.scale
         if min_slices > self.num_slices:
             raise ValueError(
                 f'`min_slices` must be at most the number of slices ({self.num_slices}), but got {min_slices}.'
             )
-        self.scale = require_number('scale', scale, math.ulp(0.0), rule='a positive number')
 
     @property
     def num_slices(self) -> int:

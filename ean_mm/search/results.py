@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..structures import ConnectionScheme, DamagedFileError
+from ..structures.checks import require_whole
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class Evaluation:
         metric: what the evaluator measured, in its units; None if the scoring failed.
         reward: what the strategy learns from; None if the scoring failed.
         reason: why it failed; None if it did not.
+        num_images: how many images metric and reward are estimated on, because the scheme was dropped as lost; None if
+            it was scored on all.
     """
 
     scheme: ConnectionScheme
@@ -28,6 +31,12 @@ class Evaluation:
     metric: float | None
     reward: float | None
     reason: str | None = None
+    num_images: int | None = None
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether the metric is an estimate that must not be compared with scores."""
+        return self.num_images is not None
 
     @property
     def rank(self) -> tuple[float, int, str]:
@@ -47,6 +56,8 @@ class Evaluation:
         }
         if self.reason is not None:
             fields['reason'] = self.reason
+        if self.num_images is not None:
+            fields['num_images'] = self.num_images
         return json.dumps(fields, allow_nan=False).encode() + b'\n'
 
     @classmethod
@@ -60,7 +71,8 @@ class Evaluation:
             fields = json.loads(line)
             scheme = ConnectionScheme.from_string(fields['scheme'])
             numbers = fields['step'], fields['metric'], fields['reward']
-            return cls(scheme, fields['role'], *numbers, fields.get('reason'))
+            num_images = require_whole('num_images', fields['num_images'], 1) if 'num_images' in fields else None
+            return cls(scheme, fields['role'], *numbers, fields.get('reason'), num_images)
         except (ValueError, KeyError, TypeError) as err:
             raise DamagedFileError(f'`line` must be an evaluation, but got {line[:80]!r}; it is damaged.') from err
 
@@ -72,11 +84,11 @@ class StepReport:
     Attributes:
         step: the step just done, from 0; None for the controls before it.
         num_steps: how many there are at most.
-        num_distinct: distinct schemes with a score so far.
+        num_distinct: distinct schemes with a score so far, those dropped with an estimate included.
         max_distinct: the search ends with so many.
         num_failures: scorings that failed so far.
         best: the would-be ticket; None while no scheme is eligible.
-        mean_reward: over this step's proposals, repeated ones included; None if all failed.
+        mean_reward: over this step's proposals, repeated ones and estimates included; None if all failed.
         mean_sparsity: over this step's proposals.
         evaluations: what was scored in this step; repeated proposals are not.
         summary: what the strategy says about itself.
@@ -113,8 +125,9 @@ class SearchResult:
         top: the best eligible evaluations, best first.
         num_steps: steps done.
         num_evaluations: scorings, failed ones included.
-        num_distinct: distinct schemes with a score.
+        num_distinct: distinct schemes with a score, those dropped with an estimate included.
         num_failures: scorings that failed.
+        num_partial: schemes that were dropped with an estimate; never best or among the top.
         is_finished: whether nothing is left to do.
     """
 
@@ -126,4 +139,5 @@ class SearchResult:
     num_evaluations: int
     num_distinct: int
     num_failures: int
+    num_partial: int
     is_finished: bool

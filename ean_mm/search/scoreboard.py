@@ -12,17 +12,19 @@ class Scoreboard:
     """Remember evaluations in order, and the score of each scheme that has one.
 
     Args:
-        min_connected: schemes with fewer connections are scored but never ranked.
+        min_connected: schemes with fewer connections are scored but never ranked; nor is one with a mere estimate.
 
     Attributes:
         evaluations: all of them, failed ones included, in order.
         num_failures: how many of them failed.
+        num_partial: how many of them are estimates.
     """
 
     def __init__(self, min_connected: int):
         self.min_connected = min_connected
         self.evaluations: list[Evaluation] = []
         self.num_failures = 0
+        self.num_partial = 0
         self._scored: dict[ConnectionScheme, Evaluation] = {}
 
     def __contains__(self, scheme: object) -> bool:
@@ -35,6 +37,7 @@ class Scoreboard:
         """Remember further evaluations."""
         for evaluation in evaluations:
             self.evaluations.append(evaluation)
+            self.num_partial += evaluation.is_partial
             if evaluation.reward is None:
                 self.num_failures += 1
             else:
@@ -61,4 +64,4 @@ class Scoreboard:
 
     def _eligible(self) -> list[Evaluation]:
         scored = self._scored.values()
-        return [e for e in scored if e.scheme.num_connected >= self.min_connected]
+        return [e for e in scored if not e.is_partial and e.scheme.num_connected >= self.min_connected]

@@ -2,7 +2,8 @@
 
 from .durable import DamagedFileError, seal, unseal, write_atomically
 from .scheme import ConnectionScheme
-from .ticket import BackboneFingerprint, Ticket, TicketError
+from .strict_model import BackboneFingerprint, TicketError
+from .ticket import Ticket
 
 __all__ = [
     'BackboneFingerprint',

@@ -51,11 +51,11 @@ def require_bytes(name: str, value: int | str) -> int:
     1610612736
     """
     if isinstance(value, str):
-        match = re.fullmatch(r'\s*(\d+(?:\.\d+)?)\s*([kMGT]i?)?B\s*', value)
+        match = re.fullmatch(r'\s*(\d+(?:\.\d+)?)\s*([kKMGT]i?)?B\s*', value)
         if match:
             number, unit = match.groups(default='')
             base = 1024 if unit.endswith('i') else 1000
-            return int(float(number) * base ** ' kMGT'.index(unit[:1] or ' '))
+            return int(float(number) * base ** ' KMGT'.index(unit[:1].upper() or ' '))
     elif isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
     raise ValueError(f"`{name}` must be a number of bytes, like '2GiB', but got {value!r}.")

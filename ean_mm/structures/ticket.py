@@ -5,58 +5,24 @@ from __future__ import annotations
 import json
 import os
 import stat
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainValidator,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, model_validator
 
+from .adaptation import Adaptation, adapt_backbone, adapt_scheme, are_kin, check_steps
 from .durable import write_atomically
 from .scheme import ConnectionScheme
 from .shorten import shorten
 from .strict_json import MAX_BYTES, check_json_value, read_strict_json
+from .strict_model import MAX_CONNECTIONS, BackboneFingerprint, Scheme, StrictModel, TicketError, check_fit, to_tuple
 
 FORMAT: Final = 'ean_mm.ticket'
 VERSION: Final = 1
-MAX_CONNECTIONS = 4096
 # the backbone knows the one; the other can name a checkpoint to load
 _NOT_IN_ATTENTION = ('in_channels', 'init_cfg')
-
-
-class TicketError(ValueError):
-    """A ticket that cannot be used."""
-
-
-class _Strict(BaseModel):
-    """Frozen, no conversions, no extra fields; errors are one sentence of type TicketError."""
-
-    model_config = ConfigDict(
-        strict=True, extra='forbid', frozen=True, allow_inf_nan=False, arbitrary_types_allowed=True
-    )
-
-    def __init__(self, /, **fields: Any):
-        try:
-            super().__init__(**fields)
-        except ValidationError as err:
-            raise TicketError(_one_sentence(err)) from err
-
-
-def _to_tuple(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _check_scheme(value: object) -> ConnectionScheme:
-    if not isinstance(value, ConnectionScheme):
-        raise ValueError('must be a ConnectionScheme')
-    if value.num_connections > MAX_CONNECTIONS:
-        raise ValueError(f'must have at most {MAX_CONNECTIONS} connections')
-    return value
+# metrics, params and macs are facts of one backbone; these are not, or say where the scheme was found
+_KEPT_WHEN_ADAPTED = ('attention', 'sharing', 'seed', 'supernet_sha256', 'versions')
 
 
 def _check_attention(value: object) -> object:
@@ -80,42 +46,9 @@ def _plain(value: object) -> object:
 
 
 Count = Annotated[int, Field(ge=0, lt=2**63)]
-PositiveCounts = Annotated[tuple[Annotated[int, Field(ge=1, lt=2**31)], ...], BeforeValidator(_to_tuple)]
 
 
-class BackboneFingerprint(_Strict):
-    """What a backbone and a ticket made for it have in common.
-
-    Args:
-        type: class of the bare backbone without its scope, so that mmpretrain.ResNet and
-            mmseg.ResNet agree.
-        depth: its depth where it has one, else None.
-        blocks_per_stage: residual blocks of each stage.
-        channels: width of the residual branch of each stage.
-
-    Raises: TicketError if a value is not of its kind or the stages differ in number.
-    """
-
-    type: Annotated[str, Field(pattern=r'^[A-Za-z_][A-Za-z0-9_]*$', max_length=128)]
-    depth: Annotated[int, Field(ge=1, lt=2**31)] | None
-    blocks_per_stage: PositiveCounts
-    channels: PositiveCounts
-
-    @model_validator(mode='after')
-    def _check_stages(self) -> BackboneFingerprint:
-        if not self.blocks_per_stage or len(self.channels) != len(self.blocks_per_stage):
-            raise ValueError(
-                f'`channels` must have one entry per stage of {self.blocks_per_stage!r}, but got {self.channels!r}'
-            )
-        return self
-
-    def __str__(self) -> str:
-        depth = '' if self.depth is None else f' depth {self.depth},'
-        blocks = '/'.join(map(str, self.blocks_per_stage))
-        return f'{self.type},{depth} blocks {blocks}, channels {"/".join(map(str, self.channels))}'
-
-
-class Ticket(_Strict):
+class Ticket(StrictModel):
     """A scheme and its provenance: for which backbone and attention, how found, what it measured.
 
     No clock and no latency: two runs of one search give the same bytes.
@@ -123,16 +56,18 @@ class Ticket(_Strict):
     Args:
         format: always 'ean_mm.ticket'.
         version: of the format; 1.
-        origin: 'searched' by this program, 'quoted' from a publication or 'given' by hand.
+        origin: 'searched' by this program, 'quoted' from a publication, 'given' by hand or 'adapted' from
+            another ticket.
         scheme: which blocks are connected.
         backbone: what it was made for.
+        adapted_from: the steps by which an adapted ticket came about, the oldest first; each says from what and how.
         attention: type and arguments; JSON values.
         sharing: 'stage' (one module per stage) or 'block' (one per connected block).
         metrics: what the scheme scored, finite, in the units of the evaluator.
         params: parameters of the whole network, if counted.
         macs: multiply-accumulates of one image, if counted.
-        seed: of the search.
-        supernet_sha256: digest of the supernet's weights, 64 hexadecimal digits.
+        seed: of the search; of an adapted ticket, of the one that found the first scheme.
+        supernet_sha256: digest of the weights of the supernet that was searched, 64 hexadecimal digits.
         versions: of the packages that made it.
         notes: free text.
 
@@ -141,28 +76,31 @@ class Ticket(_Strict):
 
     format: Literal['ean_mm.ticket'] = FORMAT
     version: Annotated[int, Field(ge=VERSION, le=VERSION)] = VERSION
-    origin: Literal['searched', 'quoted', 'given']
-    scheme: Annotated[ConnectionScheme, PlainValidator(_check_scheme)]
+    origin: Literal['searched', 'quoted', 'given', 'adapted']
+    scheme: Scheme
     backbone: BackboneFingerprint
+    adapted_from: Annotated[tuple[Adaptation, ...], BeforeValidator(to_tuple)] = ()
     attention: Annotated[dict[str, Any], BeforeValidator(_check_attention)]
     sharing: Literal['stage', 'block']
-    metrics: dict[str, float] = {}
+    metrics: dict[str, float] = Field(default_factory=dict)
     params: Count | None = None
     macs: Count | None = None
     seed: Count | None = None
     supernet_sha256: Annotated[str, Field(pattern=r'^[0-9a-f]{64}$')] | None = None
-    versions: dict[str, str] = {}
+    versions: dict[str, str] = Field(default_factory=dict)
     notes: str = ''
 
     @model_validator(mode='after')
     def _check(self) -> Ticket:
         free = {'metrics': self.metrics, 'versions': self.versions, 'notes': self.notes}
         check_json_value(free)
-        if self.scheme.blocks_per_stage != self.backbone.blocks_per_stage:
+        check_fit(self.scheme, self.backbone)
+        if (self.origin == 'adapted') != bool(self.adapted_from):
             raise ValueError(
-                f'`scheme` must have {self.backbone.blocks_per_stage} blocks per stage as '
-                f'`backbone` has, but got {shorten(str(self.scheme))}'
+                f"`origin` must be 'adapted' where `adapted_from` has steps and nowhere else, but got "
+                f'{self.origin!r} with {len(self.adapted_from)} steps'
             )
+        check_steps(self.adapted_from, self.scheme, self.backbone)
         return self
 
     # -- reading -----------------------------------------------------------------------------------
@@ -195,6 +133,8 @@ class Ticket(_Strict):
             fields['scheme'] = _read_scheme(fields['scheme'])
         if 'backbone' in fields:
             fields['backbone'] = _read_backbone(fields['backbone'])
+        if 'adapted_from' in fields:
+            fields['adapted_from'] = _read_steps(fields['adapted_from'])
         return cls(**fields)
 
     # -- writing -----------------------------------------------------------------------------------
@@ -202,12 +142,17 @@ class Ticket(_Strict):
     def to_json(self) -> str:
         """The text of the file: fields in fixed order, two spaces of indent, a newline at the end.
 
+        ``adapted_from`` stands in adapted tickets alone.
+
         Raises:
             TicketError: if it is longer than a ticket may be.
         """
         fields = {name: getattr(self, name) for name in type(self).model_fields}
         fields['scheme'] = str(self.scheme)
         fields['backbone'] = self.backbone.model_dump()
+        fields['adapted_from'] = [_write_step(step) for step in self.adapted_from]
+        if not self.adapted_from:
+            del fields['adapted_from']
         text = '{\n' + ',\n'.join(_line(key, value) for key, value in fields.items()) + '\n}\n'
         if len(text.encode()) > MAX_BYTES:
             raise TicketError(
@@ -221,6 +166,38 @@ class Ticket(_Strict):
 
     # -- use ---------------------------------------------------------------------------------------
 
+    def adapt(self, blocks_per_stage: Sequence[int], rule: str, depth: int | None = None) -> Ticket:
+        """A ticket for the same kind of backbone with other stages; what was done stands in ``adapted_from``.
+
+        Metrics, parameters and MACs are left out: they were those of the other backbone. A ticket that has this layout
+        already is returned as it is.
+
+        Args:
+            blocks_per_stage: layout of the new backbone; widths stay.
+            rule: 'nearest' or 'first_stages', see :func:`~ean_mm.structures.adaptation.adapt_scheme`.
+            depth: of the new backbone; None derives it, see :func:`~ean_mm.structures.adaptation.adapt_backbone`.
+
+        Raises:
+            ValueError: if the rule cannot give this layout, or the depth cannot be derived.
+        """
+        scheme = adapt_scheme(self.scheme, blocks_per_stage, rule)
+        backbone = adapt_backbone(self.backbone, scheme.blocks_per_stage, rule, depth)
+        if backbone == self.backbone:
+            return self
+        step: dict[str, Any] = dict(rule=rule, origin=self.origin, scheme=self.scheme, backbone=self.backbone)
+        kept: dict[str, Any] = {
+            name: getattr(self, name) for name in ('attention', 'sharing', 'seed', 'supernet_sha256', 'versions')
+        }
+        is_first = self.origin != 'adapted'
+        return Ticket(
+            origin='adapted',
+            scheme=scheme,
+            backbone=backbone,
+            adapted_from=(*self.adapted_from, Adaptation(**step)),
+            notes=f'Of the ticket that was adapted: {self.notes}' if self.notes and is_first else self.notes,
+            **kept,
+        )
+
     def check_backbone(self, fingerprint: BackboneFingerprint) -> None:
         """Check that the ticket was made for a backbone like this.
 
@@ -228,17 +205,25 @@ class Ticket(_Strict):
             TicketError: showing both, if it was not.
         """
         if fingerprint != self.backbone:
+            hint = ', or map the ticket to it with tools/adapt_ticket.py' if are_kin(self.backbone, fingerprint) else ''
             raise TicketError(
                 f'`backbone` must be like the one of the ticket ({self.backbone}), but got '
-                f'{fingerprint}; search again for this backbone.'
+                f'{fingerprint}; search again for this backbone{hint}.'
             )
 
 
 def _line(key: str, value: object) -> str:
+    if key == 'adapted_from' and isinstance(value, list):
+        inner = ',\n'.join(f'    {_inline(step)}' for step in value)
+        return f'  {json.dumps(key)}: [\n{inner}\n  ]'
     if not isinstance(value, dict) or not value:
         return f'  {json.dumps(key)}: {_inline(value)}'
     inner = ',\n'.join(f'    {_inline(name)}: {_inline(item)}' for name, item in value.items())
     return f'  {json.dumps(key)}: {{\n{inner}\n  }}'
+
+
+def _write_step(step: Adaptation) -> dict[str, object]:
+    return {**dict(step), 'scheme': str(step.scheme), 'backbone': step.backbone.model_dump()}
 
 
 def _inline(value: object) -> str:
@@ -289,15 +274,21 @@ def _read_backbone(fields: object) -> BackboneFingerprint:
         raise TicketError(str(err).replace('`', '`backbone.', 1)) from err
 
 
-def _one_sentence(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_context=False)[0]
-    name = '.'.join(str(part) for part in first['loc'])
-    message = first['msg'].removeprefix('Value error, ').removeprefix('Assertion failed, ')
-    if message.startswith('`'):
-        return message if message.endswith('.') else f'{message}.'
-    if first['type'] == 'missing':
-        return f'`{name}` must be given, but got nothing.'
-    rule = 'must not be given' if first['type'] == 'extra_forbidden' else message
-    for start in ('Input should', 'String should'):
-        rule = rule.replace(start, 'must', 1)
-    return f'`{shorten(name)[1:-1]}` {rule}, but got {shorten(first["input"])}.'
+def _read_steps(steps: object) -> list[Adaptation]:
+    if not isinstance(steps, list):
+        raise TicketError(f'`adapted_from` must be a list, but got {shorten(steps)}.')
+    return [_read_step(number, step) for number, step in enumerate(steps)]
+
+
+def _read_step(number: int, fields: object) -> Adaptation:
+    if not isinstance(fields, dict):
+        raise TicketError(f'`adapted_from.{number}` must be an object, but got {shorten(fields)}.')
+    values: dict[str, Any] = dict(fields)
+    try:
+        if 'scheme' in fields:
+            values['scheme'] = _read_scheme(fields['scheme'])
+        if 'backbone' in fields:
+            values['backbone'] = _read_backbone(fields['backbone'])
+        return Adaptation(**values)
+    except TicketError as err:
+        raise TicketError(str(err).replace('`', f'`adapted_from.{number}.', 1)) from err

@@ -89,7 +89,7 @@ def to_text(renderable: object, width: int = 120) -> str:
 
 def _format_row(row: ResultRow) -> list[str]:
     return [
-        _format_trained(row.trained),
+        format_trained(row.trained),
         f'{row.metric:.2f}',
         f'{row.reward:.2f}',
         str(row.num_connected),
@@ -100,7 +100,8 @@ def _format_row(row: ResultRow) -> list[str]:
     ]
 
 
-def _format_trained(values: Sequence[float]) -> str:
+def format_trained(values: Sequence[float]) -> str:
+    """Results of several seeds in one cell: the only one, or mean and standard deviation."""
     if not values:
         return '-'
     if len(values) == 1:

@@ -52,9 +52,9 @@ def pretended_engine(script, monkeypatch):
 
     def use(error=0.0):
         def pretend(search, mode, budget):
+            if mode not in script.ENGINES:
+                return build(search, mode, 0)
             plain = build(search, 'naive', 0)
-            if mode == 'naive':
-                return plain
 
             def score_many(schemes):
                 asked.append((mode, budget, schemes))
@@ -63,15 +63,14 @@ def pretended_engine(script, monkeypatch):
             return script.Scorer(score_many, lambda: (25, 100, 3 * 2**20))
 
         monkeypatch.setattr(script, 'build_scorer', pretend)
-        monkeypatch.setattr(script, 'ENGINES', {'exact': None, 'fast': None})
         return asked
 
     return use
 
 
 def test_full_scorings_alone(run, capsys):
-    naive, memory = run('--cases', 'demo', '--modes')
-    assert [naive['way'], memory['way']] == ['naive', 'memory']
+    naive, memory, precision = run('--cases', 'demo', '--modes')
+    assert [naive['way'], memory['way'], precision['way']] == ['naive', 'memory', 'precision']
     assert float(naive['speedup']) == 1
     assert naive['num_proposals'] == '12'
     assert float(memory['speedup']) == pytest.approx(12 / int(naive['num_distinct']), abs=1e-3)
@@ -79,12 +78,12 @@ def test_full_scorings_alone(run, capsys):
 
 
 def test_every_proposal_in_full(run):
-    naive, _ = run('--cases', 'demo', '--modes', '--full-naive')
+    naive, *_ = run('--cases', 'demo', '--modes', '--full-naive')
     assert (naive['num_scored'], naive['is_extrapolated']) == ('12', 'False')
 
 
 def test_some_scorings_stand_for_all(run):
-    naive, memory = run('--cases', 'atlas', '--modes', '--full-scorings', '3', '--num-calibration', '0')
+    naive, memory, _ = run('--cases', 'atlas', '--modes', '--full-scorings', '3', '--num-calibration', '0')
     assert (naive['num_scored'], naive['num_distinct'], naive['num_calibration']) == ('3', '8', '0')
     assert naive['is_extrapolated'] == memory['is_extrapolated'] == 'True'
 
@@ -92,10 +91,10 @@ def test_some_scorings_stand_for_all(run):
 def test_a_row_for_each_mode_and_budget(run, pretended_engine, tmp_path):
     asked = pretended_engine()
     rows = run('--cases', 'atlas', '--budgets', 'inf', '0.5')
-    found = [(row['way'], row['budget_gib']) for row in rows[2:]]
+    found = [(row['way'], row['budget_gib']) for row in rows[3:]]
     assert found == [('exact', '0.5'), ('exact', 'inf'), ('fast', '0.5'), ('fast', 'inf')]
     assert [(mode, budget) for mode, budget, _ in asked] == [(way, float(gib) * 2**30) for way, gib in found]
-    for row in rows[2:]:
+    for row in rows[3:]:
         assert (row['num_identical'], row['num_compared'], row['max_difference'], row['regret']) == ('8', '8', '0', '0')
         assert (row['computed_share'], row['held_mib']) == ('0.2500', '3.0')
     assert (tmp_path / 'search_speed_atlas_quick.png').stat().st_size > 0
@@ -118,7 +117,7 @@ def test_a_wrong_score_shows(run, pretended_engine):
 
 @pytest.mark.parametrize('name', ['demo', 'atlas'])
 def test_the_engine_in_exact_mode_scores_alike(run, name):
-    rows = run('--cases', name, '--modes', 'exact', '--budgets', '0', 'inf')[2:]
+    rows = run('--cases', name, '--modes', 'exact', '--budgets', '0', 'inf')[3:]
     for row in rows:
         assert row['num_identical'] == row['num_compared'] == row['num_distinct']
     assert [float(row['held_mib']) > 0 for row in rows] == [False, True]
@@ -129,10 +128,10 @@ def test_a_case_that_is_measured_again_replaces_its_rows(run):
     run('--cases', 'demo', 'atlas', '--modes')
     rows = run('--cases', 'demo', '--modes', '--full-naive')
     assert [(row['case'], row['way']) for row in rows] == [
-        *(('atlas', way) for way in ('naive', 'memory')),
-        *(('demo', way) for way in ('naive', 'memory')),
+        *(('atlas', way) for way in ('naive', 'memory', 'precision')),
+        *(('demo', way) for way in ('naive', 'memory', 'precision')),
     ]
-    assert rows[2]['is_extrapolated'] == 'False'
+    assert rows[3]['is_extrapolated'] == 'False'
 
 
 def test_comparison_by_hand(script):

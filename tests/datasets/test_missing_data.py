@@ -30,6 +30,12 @@ CIFAR = dict(type='CIFAR100', data_root='no/cifar100', download=False)
             'https://www.cs.toronto.edu/~kriz/cifar.html or correct the path.',
         ),
         (
+            dict(type='ean_mm.CrowdDataset', data_root='no/part_A'),
+            '`data_root` must hold train_data/ and test_data/, each with images/ and ground-truth/, for '
+            "CrowdDataset, but got 'no/part_A' where 'no/part_A' is missing; get the data from "
+            'https://github.com/desenzhou/ShanghaiTechDataset or correct the path.',
+        ),
+        (
             dict(type=CuedDigits, data_prefix='no/where'),
             "`data_root` must hold the files that its config names for CuedDigits, but got '' where "
             "'no/where' is missing; get the data from its authors or correct the path.",
@@ -70,6 +76,8 @@ def test_the_first_missing_path_is_found(tmp_path, present, dataset, missing):
 def test_what_needs_no_file_is_present():
     assert find_missing_data(dict(type='ean_mm.CuedDigits', split='train')) is None
     assert find_missing_data(dict(IMAGENET, data_root='s3://bucket/imagenet')) is None
+    for kind in ('ean_mm.DigitScenes', 'ean_mm.DigitCrowds'):
+        assert find_missing_data(dict(type=kind, data_root='no/where'), trust_download=False) is None
 
 
 @pytest.mark.parametrize('wrap', [lambda d: dict(dataset=d), lambda d: dict(datasets=[dict(type='x'), d])])

@@ -64,6 +64,23 @@ def test_two_ranks_search_as_one(tiny_config, tmp_path):
     assert len(times) == 5  # the controls and four steps, noted by one rank
 
 
+def test_two_ranks_race_as_one(tiny_config, tmp_path):
+    tiny_config.val_dataloader.batch_size = 14
+    tiny_config.val_dataloader.dataset.num_scenes = 99  # two ranks get 50 each
+    tiny_config.custom_hooks[1].racing = dict(confidence=0.9, min_slices=2)
+    tiny_config.custom_hooks[1].reward.sparsity_weight = 100.0
+    Runner.from_cfg(copy.deepcopy(tiny_config)).train()
+    alone = (Path(tiny_config.work_dir) / 'search.jsonl').read_bytes()
+    assert alone.count(b'num_images') > 3
+    other = copy.deepcopy(tiny_config)
+    other.work_dir = str(tmp_path / 'two')
+    other.val_dataloader.batch_size = 7
+    other.custom_hooks[1].supernet = str(Path(tiny_config.work_dir) / 'supernet.pth')
+    codes, errors = run_ranks(other, tmp_path)
+    assert codes == [0, 0], errors
+    assert (tmp_path / 'two' / 'search.jsonl').read_bytes() == alone
+
+
 def test_two_ranks_train_one_supernet_and_search_it(tiny_config, tmp_path):
     tiny_config.custom_hooks[0].check_ranks = True
     codes, errors = run_ranks(tiny_config, tmp_path)

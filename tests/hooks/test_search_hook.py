@@ -12,8 +12,9 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from ean_mm.evaluation import SupernetError, SupernetScorer
+from ean_mm.hooks.search_outcome import Outcome
 from ean_mm.models import EANBackbone
-from ean_mm.search import SearchFailedError, SearchStateError
+from ean_mm.search import Measurement, SearchFailedError, SearchStateError
 from ean_mm.structures import ConnectionScheme, Ticket
 
 DETERMINISTIC = ('search.jsonl', 'ticket.json')
@@ -40,14 +41,31 @@ def lines(cfg):
 @pytest.fixture
 def count_scores(monkeypatch):
     counted = []
-    original = SupernetScorer.__call__
+    original = SupernetScorer.score_many
 
-    def call(self, scheme):
-        counted.append(scheme)
-        return original(self, scheme)
+    def score_many(self, schemes, incumbent=None):
+        counted.extend(schemes)
+        return original(self, schemes, incumbent)
 
-    monkeypatch.setattr(SupernetScorer, '__call__', call)
+    monkeypatch.setattr(SupernetScorer, 'score_many', score_many)
     return counted
+
+
+def interrupt_after(monkeypatch, cfg, limits):
+    """Search again and again, each time interrupted in the middle of scoring, after so many batches of reward images."""
+    original = SupernetScorer._process
+    for limit in limits:
+        calls = iter(range(limit))
+
+        def stop(self, batch, calls=calls):
+            if next(calls, None) is None:
+                raise KeyboardInterrupt
+            return original(self, batch)
+
+        monkeypatch.setattr(SupernetScorer, '_process', stop)
+        with pytest.raises(KeyboardInterrupt):
+            search(cfg)
+    monkeypatch.setattr(SupernetScorer, '_process', original)
 
 
 def test_a_search_leaves_everything_it_promises(tiny_config, count_scores):
@@ -153,19 +171,7 @@ def test_an_interrupted_search_continues_to_the_same_files(tiny_config, tmp_path
     search(tiny_config)
     other = copy.deepcopy(tiny_config)
     other.work_dir = str(tmp_path / 'other')
-    original = SupernetScorer.__call__
-    for limit in (0, 4, 5):
-        calls = iter(range(limit))
-
-        def stop(self, scheme, calls=calls):
-            if next(calls, None) is None:
-                raise KeyboardInterrupt
-            return original(self, scheme)
-
-        monkeypatch.setattr(SupernetScorer, '__call__', stop)
-        with pytest.raises(KeyboardInterrupt):
-            search(other)
-    monkeypatch.setattr(SupernetScorer, '__call__', original)
+    interrupt_after(monkeypatch, other, (2, 6, 5, 11))
     search(other)
     for name in DETERMINISTIC:
         assert read(tiny_config, name) == read(other, name)
@@ -292,17 +298,19 @@ def test_scores_that_are_no_number_stop_the_search_and_keep_its_state(tiny_confi
     search(tiny_config)
     other = copy.deepcopy(tiny_config)
     other.work_dir = str(tmp_path / 'other')
-    original = SupernetScorer.__call__
-    calls = iter(range(8))
-    monkeypatch.setattr(
-        SupernetScorer,
-        '__call__',
-        lambda self, scheme: original(self, scheme) if next(calls, None) is not None else math.nan,
-    )
+    original = SupernetScorer.score_many
+    left = 8
+
+    def fail(self, schemes, incumbent=None):
+        nonlocal left
+        left -= len(schemes)
+        return original(self, schemes, incumbent) if left >= 0 else [Measurement(math.nan)] * len(schemes)
+
+    monkeypatch.setattr(SupernetScorer, 'score_many', fail)
     with pytest.raises(SearchFailedError, match=r'5 failures in a row'):
         search(other)
     assert Ticket.load(Path(other.work_dir) / 'ticket.json')
-    monkeypatch.setattr(SupernetScorer, '__call__', original)
+    monkeypatch.setattr(SupernetScorer, 'score_many', original)
     search(other)
     assert [line['metric'] for line in lines(other)[:8]] == [line['metric'] for line in lines(tiny_config)[:8]]
 
@@ -418,6 +426,92 @@ class TestSharedScoring:
             search(tiny_config)
 
 
+class TestRacing:
+    """Where sparsity counts for much, schemes with many connections lose before the end."""
+
+    @pytest.fixture
+    def racing_config(self, tiny_config):
+        tiny_config.val_dataloader.batch_size = 10
+        tiny_config.custom_hooks[1].reward.sparsity_weight = 100.0
+        tiny_config.custom_hooks[1].racing = dict(confidence=0.9, min_slices=2)
+        return tiny_config
+
+    def without_racing(self, cfg, tmp_path, **changes):
+        other = copy.deepcopy(cfg)
+        other.work_dir = str(tmp_path / 'other')
+        other.custom_hooks = [
+            {**other.custom_hooks[1], 'supernet': str(Path(cfg.work_dir) / 'supernet.pth'), **changes}
+        ]
+        return other
+
+    def test_losers_have_estimates_and_all_others_their_score(self, racing_config, tmp_path, monkeypatch):
+        texts, write = [], Outcome.write
+        monkeypatch.setattr(Outcome, 'write', lambda *given: texts.append(write(*given)) or texts[-1])
+        search(racing_config)
+        full = self.without_racing(racing_config, tmp_path, racing=None)
+        search(full)
+        raced = {line['scheme']: line for line in lines(racing_config)}
+        scored = {line['scheme']: line for line in lines(full)}
+        partial = {scheme for scheme, line in raced.items() if 'num_images' in line}
+        assert set(raced) == set(scored)
+        assert 3 < len(partial) < len(raced) - 3
+        assert all(raced[scheme] == scored[scheme] for scheme in set(raced) - partial)
+        best = max(line['reward'] for line in scored.values() if line['num_connected'])
+        assert all(scored[scheme]['reward'] < best for scheme in partial)
+        assert read(racing_config, 'ticket.json') == read(full, 'ticket.json')
+        last = json.loads(read(racing_config, 'timing.jsonl').splitlines()[-1])
+        assert last['dropped'] == len(partial)
+        assert last['images_saved'] == sum(100 - raced[scheme]['num_images'] for scheme in partial)
+        assert last['block_images'] < json.loads(read(full, 'timing.jsonl').splitlines()[-1])['block_images']
+        results = json.loads(read(racing_config, 'results.json'))
+        assert results['num_partial'] == len(partial)
+        assert not partial & {row['scheme'] for row in results['rows']}
+        assert f'{len(partial)} of {len(raced)} schemes were dropped with an estimate' in texts[0]
+        assert 'Racing' not in texts[1]
+        store = [json.loads(line) for line in read(racing_config, 'scores.jsonl').splitlines()]
+        assert {line['scheme'] for line in store if 'scheme' in line} == set(raced) - partial
+
+    @pytest.mark.parametrize('budget', ['2GiB', '0B'])
+    def test_interrupted_or_scored_alone_it_leaves_the_same_files(self, racing_config, tmp_path, monkeypatch, budget):
+        search(racing_config)
+        other = self.without_racing(racing_config, tmp_path, activation_budget=budget)
+        interrupt_after(monkeypatch, other, (3, 22 + 15, 2 + 25, 40))
+        search(other)
+        for name in DETERMINISTIC:
+            assert read(racing_config, name) == read(other, name)
+
+    def test_too_few_batches_race_nobody(self, racing_config, tmp_path, monkeypatch):
+        texts = []
+        monkeypatch.setattr('ean_mm.evaluation.racing.print_log', lambda text, **_: texts.append(text))
+        racing_config.custom_hooks[1].racing.min_slices = 10
+        search(racing_config)
+        assert len(texts) == 1
+        assert '`val_dataloader` must yield more than 10 batches (`min_slices`), but got 10' in texts[0]
+        assert not any('num_images' in line for line in lines(racing_config))
+        full = self.without_racing(racing_config, tmp_path, racing=None)
+        search(full)
+        assert read(racing_config, 'search.jsonl') == read(full, 'search.jsonl')
+
+    def test_other_settings_are_another_search(self, racing_config):
+        search(racing_config)
+        racing_config.custom_hooks[1].racing = None
+        with pytest.raises(SearchStateError, match=r'racing was .*"confidence": 0.9.* and is now not given'):
+            search(racing_config)
+
+    @pytest.mark.parametrize(
+        ('racing', 'message'),
+        [
+            (dict(confidance=0.9), "`racing` must hold nothing but its settings, but got 'confidance'; did you mean"),
+            (dict(min_slices=1), '`min_slices` must be a whole number of at least 2, but got 1'),
+        ],
+    )
+    def test_settings_that_are_refused(self, tiny_config, racing, message):
+        tiny_config.custom_hooks[1].racing = racing
+        with pytest.raises(ValueError, match=message):
+            search(tiny_config)
+        assert not list(Path(tiny_config.work_dir).glob('*.pth'))
+
+
 class TestAtlas:
     def test_every_scheme_is_in_the_table_and_a_search_replays_on_it(self, tiny_config, tmp_path, count_scores):
         search(tiny_config)
@@ -427,7 +521,7 @@ class TestAtlas:
         supernet = str(Path(tiny_config.work_dir) / 'supernet.pth')
         atlas.custom_hooks = [{**atlas.custom_hooks[1], 'supernet': supernet, 'score_all': True}]
         search(atlas)
-        assert len(count_scores) == num_scored
+        assert len(count_scores) == num_scored + 64
         rows = list(csv.DictReader(read(atlas, 'atlas.csv').decode().splitlines()))
         assert len({row['scheme'] for row in rows}) == len(rows) == 64
         assert [float(row['reward']) for row in rows] == sorted((float(row['reward']) for row in rows), reverse=True)

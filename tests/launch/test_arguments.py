@@ -54,6 +54,27 @@ def test_scaling_the_learning_rate_needs_its_base(parse):
         load_config(parse('--auto-scale-lr'))
 
 
+def test_fast_is_the_fastest_precision_and_racing(parse):
+    args = parse('--fast', '--image-budget', '8GiB')
+    cfg = load_config(args)
+    find_search_hook(cfg).strategy = dict(type='ean_mm.Reinforce')
+    merge_search_flags(cfg, args)
+    hook = find_search_hook(cfg)
+    assert (hook.precision, hook.racing, hook.image_budget) == ('fastest', {}, '8GiB')
+
+
+def test_fast_leaves_the_settings_of_races_and_the_paper_preset_alone(parse):
+    args = parse('--fast')
+    cfg = load_config(args)
+    find_search_hook(cfg).update(strategy=dict(type='ean_mm.Reinforce'), racing=dict(confidence=0.9))
+    merge_search_flags(cfg, args)
+    assert find_search_hook(cfg).racing == dict(confidence=0.9)
+    cfg = load_config(args)
+    find_search_hook(cfg).strategy = dict(type='ean_mm.Reinforce', preset='paper')
+    merge_search_flags(cfg, args)
+    assert (find_search_hook(cfg).precision, find_search_hook(cfg).get('racing')) == ('fastest', None)
+
+
 def test_search_flags_reach_the_hook(parse):
     args = parse('--supernet', 'x.pth', '--trust-checkpoint', '--restart')
     cfg = load_config(args)

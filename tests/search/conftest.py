@@ -7,7 +7,7 @@ import record_steps
 import search_process
 import toy_search
 
-from ean_mm.search import Evaluation, Reward, SearchLoop, SearchRecord
+from ean_mm.search import Evaluation, Reward, SearchLoop, SearchRecord, one_by_one
 from ean_mm.structures import BackboneFingerprint, Ticket
 
 
@@ -54,10 +54,11 @@ def make_ticket():
 def run(tmp_path, make_ticket, warnings_logged):
     """Run a search in ``tmp_path`` (or a folder in it) and return its result."""
 
-    def run(strategy, score=None, folder='run', identity=None, reward=None, **arguments):
+    def run(strategy, score=None, folder='run', identity=None, reward=None, score_many=None, **arguments):
+        score_many = score_many or one_by_one(score or toy_search.Scores())
         given = dict(reward=reward or Reward(), blocks_per_stage=toy_search.LAYOUT, make_ticket=make_ticket)
         with SearchRecord(tmp_path / folder, identity or {'seed': '0'}) as record:
-            loop = SearchLoop(strategy, score or toy_search.Scores(), record=record, **given, **arguments)
+            loop = SearchLoop(strategy, score_many, record=record, **given, **arguments)
             return loop.run()
 
     return run

@@ -14,6 +14,7 @@ from ean_mm.search import (
     SearchLoop,
     SearchRecord,
     SearchStateError,
+    one_by_one,
 )
 from ean_mm.structures import Ticket
 
@@ -133,8 +134,8 @@ def test_clocks_go_to_the_timing_file_alone(run, tmp_path):
     text = (tmp_path / 'run' / 'timing.jsonl').read_text()
     times = [json.loads(line) for line in text.splitlines()]
     assert [line['step'] for line in times] == [None, 0, 1]
-    assert [len(line['scoring']) for line in times] == [2, 1, 0]
-    assert all(line['seconds'] > 0 for line in times)
+    assert [(line['proposals'], line['scored']) for line in times] == [(2, 2), (1, 1), (1, 0)]
+    assert all(0 < line['scoring'] < line['seconds'] for line in times)
     assert not any({'seconds', 'time'} & set(line) for line in lines(tmp_path / 'run'))
 
 
@@ -152,7 +153,7 @@ def test_another_search_in_the_folder_is_refused(run, tmp_path):
 def test_another_layout_is_refused(tmp_path, make_ticket, run):
     run(Listed((8,)))
     with SearchRecord(tmp_path / 'run', {'seed': '0'}) as record:
-        loop = SearchLoop(Listed((8,)), Scores(), Reward(), record, (1, 3), make_ticket)
+        loop = SearchLoop(Listed((8,)), one_by_one(Scores()), Reward(), record, (1, 3), make_ticket)
         with pytest.raises(SearchStateError, match=r'over \(1, 3\) blocks per stage, but got .*run'):
             loop.run()
 
@@ -171,10 +172,10 @@ def test_another_layout_is_refused(tmp_path, make_ticket, run):
 def test_arguments_out_of_range(tmp_path, make_ticket, arguments, match):
     record = SearchRecord(tmp_path, {})
     with pytest.raises(ValueError, match=match):
-        SearchLoop(Listed((8,)), Scores(), Reward(), record, LAYOUT, make_ticket, **arguments)
+        SearchLoop(Listed((8,)), one_by_one(Scores()), Reward(), record, LAYOUT, make_ticket, **arguments)
 
 
 def test_a_strategy_for_another_layout(tmp_path, make_ticket):
     record = SearchRecord(tmp_path, {})
     with pytest.raises(ValueError, match=r'must propose 5 bits for \(2, 3\) blocks per stage, but g'):
-        SearchLoop(Listed((8,)), Scores(), Reward(), record, (2, 3), make_ticket)
+        SearchLoop(Listed((8,)), one_by_one(Scores()), Reward(), record, (2, 3), make_ticket)

@@ -10,6 +10,7 @@ from ean_mm.search import (
     Reward,
     SearchLoop,
     SearchRecord,
+    one_by_one,
 )
 
 # -- stopping and going on -------------------------------------------------------------------------
@@ -57,7 +58,7 @@ def test_the_same_loop_object_goes_on_as_well(tmp_path, make_ticket):
     def make(folder, scores):
         record = SearchRecord(tmp_path / folder, {'seed': '0'})
         strategy = Reinforce(4, seed=3, samples_per_step=2)
-        return record, SearchLoop(strategy, scores, Reward(), record, LAYOUT, make_ticket, num_steps=12)
+        return record, SearchLoop(strategy, one_by_one(scores), Reward(), record, LAYOUT, make_ticket, num_steps=12)
 
     record, loop = make('reference', Scores())
     with record:
@@ -100,12 +101,12 @@ def test_a_longer_search_continues_a_shorter_one(run, tmp_path):
 
 def test_result_is_known_before_the_end(tmp_path, make_ticket):
     with SearchRecord(tmp_path, {'seed': '0'}) as record:
-        loop = SearchLoop(Listed(*STEPS), Scores(), Reward(), record, LAYOUT, make_ticket)
+        loop = SearchLoop(Listed(*STEPS), one_by_one(Scores()), Reward(), record, LAYOUT, make_ticket)
         loop.load()
         empty = loop.result()
         assert (empty.best, empty.none, empty.all, empty.top) == (None, None, None, ())
         assert not empty.is_finished
-        loop.score = Scores({6: KeyboardInterrupt('stop')})
+        loop.score_many = one_by_one(Scores({6: KeyboardInterrupt('stop')}))
         with pytest.raises(KeyboardInterrupt):
             loop.run()
         loop.load()
@@ -116,9 +117,12 @@ def test_result_is_known_before_the_end(tmp_path, make_ticket):
 
 
 def test_ranks_that_read_follow_and_write_nothing(tmp_path, make_ticket):
+    scores = Scores()
+
     def make(is_writer):
         record = SearchRecord(tmp_path / 'run', {'seed': '0'}, is_writer=is_writer)
-        return record, SearchLoop(Listed(*STEPS), Scores(), Reward(), record, LAYOUT, make_ticket, num_steps=3)
+        score_many = one_by_one(scores)
+        return record, SearchLoop(Listed(*STEPS), score_many, Reward(), record, LAYOUT, make_ticket, num_steps=3)
 
     reader_record, reader = make(is_writer=False)
     with reader_record:
@@ -129,6 +133,7 @@ def test_ranks_that_read_follow_and_write_nothing(tmp_path, make_ticket):
     writer_record, writer = make(is_writer=True)
     with writer_record:
         assert writer.run() == alone
+    scores.calls.clear()
     reader_record, reader = make(is_writer=False)
     assert reader.run() == alone
-    assert reader.score.calls == []
+    assert scores.calls == []

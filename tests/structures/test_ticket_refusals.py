@@ -26,7 +26,7 @@ from ean_mm.structures import ConnectionScheme, Ticket, TicketError
         ({'surprise': 1}, r'`surprise` must not be given, but got 1'),
         ({'self': 1}, r'`self` must not be given'),
         ({'../../x': 1}, r'`\.\./\.\./x` must not be given'),
-        ({'origin': 'found'}, r"`origin` must be 'searched', 'quoted' or 'given', but got 'found'"),
+        ({'origin': 'found'}, r"`origin` must be 'searched', 'quoted', 'given' or 'adapted', but got 'found'"),
         ({'scheme': '101'}, r'`scheme` must have \(3, 4, 6, 3\) blocks .* as `backbone` has'),
         ({'scheme': '101 0110 100100 012'}, r"`scheme` must hold '0', '1' .* got '2' at index 18"),
         ({'scheme': 'all'}, r"`scheme` must hold '0', '1'"),

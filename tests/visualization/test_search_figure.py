@@ -34,6 +34,21 @@ def test_blocks_count_the_best_quarter(axes):
     assert axes[2].get_ylim() == (0, 1)
 
 
+def test_estimates_are_hollow_and_count_for_nothing_else(tmp_path):
+    dropped = [ScoredScheme(np.array([True] * 3 + [False]), 90.0, 95.0, is_partial=True)]
+    figure = draw_search(SCHEMES + dropped, (2, 2), SCHEMES[2].mask, 'accuracy/top1')
+    history, spread, blocks = figure.axes
+    points, estimates, best = history.lines
+    assert (points.get_fillstyle(), estimates.get_fillstyle()) == ('full', 'none')
+    assert (estimates.get_xdata(), estimates.get_ydata()) == ([5], [95])
+    assert list(points.get_ydata()) == [62, 61, 65.5, 64]
+    assert list(best.get_ydata()) == [62, 62, 65.5, 65.5, 65.5]
+    assert (spread.lines[1].get_xdata(), spread.lines[1].get_ydata()) == ([3], [90])
+    assert spread.lines[1].get_fillstyle() == 'none'
+    assert [bar.get_height() for bar in blocks.patches] == [1, 0, 0, 0]
+    figure.savefig(tmp_path / 'x.png')
+
+
 def test_a_search_without_ticket_is_drawn_too(tmp_path):
     draw_search(SCHEMES[:1], (2, 2), None, 'm').savefig(tmp_path / 'x.png')
     assert (tmp_path / 'x.png').stat().st_size > 0
