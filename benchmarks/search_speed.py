@@ -23,15 +23,14 @@ from math import inf
 from pathlib import Path
 
 import torch
-from rich.table import Table
 from side_by_side import MACHINE_COLUMNS, describe_machine, read_peak_memory, reset_peak_memory, write_rows
 from speed_cases import CASES, METRIC, Case, Search, build_search
 from speed_figure import draw_speed
+from speed_table import describe_limits, draw_table
 
 from ean_mm.evaluation import NumericMode, SharedScorer, SupernetScorer
 from ean_mm.launch import one_sentence
 from ean_mm.structures import ConnectionScheme
-from ean_mm.visualization import to_text
 
 UNLIMITED = 2**62
 SECONDS_BETWEEN_LINES = 20
@@ -245,51 +244,6 @@ def merge_rows(path: Path, rows: Sequence[dict]) -> list[dict]:
             kept = [dict(row) for row in csv.DictReader(file)]
     measured = {row['case'] for row in rows}
     return [*(row for row in kept if row['case'] not in measured), *rows]
-
-
-def draw_table(rows: Sequence[dict]) -> str:
-    table = Table()
-    for header in ('case', 'way'):
-        table.add_column(header)
-    for header in (
-        'GiB',
-        'seconds',
-        'speed-up',
-        'computed',
-        'held MiB',
-        'peak MiB',
-        'identical',
-        'largest diff.',
-        'regret',
-    ):
-        table.add_column(header, justify='right')
-    for row in rows:
-        seconds = f'{float(row["seconds"]):.1f}' + ' *' * row['is_extrapolated']
-        cells = (row.get(key, '') for key in ('computed_share', 'held_mib', 'peak_memory_mib'))
-        identical = f'{row["num_identical"]} of {row["num_compared"]}' if 'num_compared' in row else ''
-        budget = f'{row["budget_gib"]:g}' if row['budget_gib'] != '' else ''
-        speedup = f'{float(row["speedup"]):.2f} x'
-        table.add_row(
-            row['case'],
-            row['way'],
-            budget,
-            seconds,
-            speedup,
-            *cells,
-            identical,
-            *(row.get(key, '') for key in ('max_difference', 'regret')),
-        )
-    return to_text(table, width=140)
-
-
-def describe_limits(rows: Sequence[dict]) -> str:
-    naive = rows[0]
-    text = (
-        f'{naive["case"]}: {naive["num_distinct"]} of {naive["num_proposals"]} proposals are distinct; memory alone gives at '
-        f'most {naive["limit_memory"]} x, sharing prefixes with room for everything {naive["limit_sharing"]} x in MACs, '
-        f'{naive["limit_time"]} x in measured seconds.'
-    )
-    return text + f' * = extrapolated from {naive["num_scored"]} full scorings.' * naive['is_extrapolated']
 
 
 def at_least(least: int) -> Callable[[str], int]:

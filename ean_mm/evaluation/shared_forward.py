@@ -57,23 +57,23 @@ class SharedForward:
         self.is_calibrated = is_calibrated
         self.graph = trace_backbone(backbone, sample)
         self.num_block_images = 0
+        self._norms = find_norms(backbone) if is_calibrated else ()  # whose statistics change while passes run
+        self._inplace: list[Any] = [m for m in backbone.modules() if getattr(m, 'inplace', False)]
         self._statistics: dict[tuple[int, int], _Statistics] = {}
         self._position = -1  # of the calibration batch that is being added; none is
 
     @contextmanager
     def active(self) -> Iterator[None]:
         """Within the context, passes may run; afterwards batch norm and in-place modules are as they were."""
-        norms = find_norms(self.backbone)
-        buffers = copy_buffers(norms)
-        inplace: list[Any] = [m for m in self.backbone.modules() if getattr(m, 'inplace', False)]
+        buffers = copy_buffers(self._norms)
         try:
-            for module in inplace:
+            for module in self._inplace:
                 module.inplace = False  # a kept tensor must not change
             yield
         finally:
-            for module in inplace:
+            for module in self._inplace:
                 module.inplace = True
-            load_buffers(norms, buffers)
+            load_buffers(self._norms, buffers)
 
     # -- what is run -----------------------------------------------------------------------------------------------------
 
