@@ -7,30 +7,18 @@ from ean_mm.environment import exit_without_packages
 
 exit_without_packages()
 
-from ean_mm.launch import (
-    NAMES_IN_TRANSFER,
-    build_parser,
-    check_data,
-    check_weights,
-    load_config,
-    one_sentence,
-    transfer,
-)
+from ean_mm.launch import NAMES_IN_TRANSFER, build_parser, load_config, one_sentence, transfer
 
 
 def main() -> None:
     description = 'Train a ticket and what it is to be compared with on another task, side by side.'
     parser = build_parser(description, ticket='path of the ticket')
-    parser.add_argument(
-        '--schemes', nargs='+', choices=NAMES_IN_TRANSFER, default=NAMES_IN_TRANSFER, help='which to train'
-    )
+    names = NAMES_IN_TRANSFER
+    parser.add_argument('--schemes', nargs='+', choices=names, default=names, help='which to train')
     parser.add_argument('--seeds', nargs='+', type=int, default=[0], help='one training each')
     args = parser.parse_args()
     with one_sentence():
-        cfg = load_config(args)
-        check_data(cfg, 'train_dataloader', 'test_dataloader')
-        check_weights(cfg)
-        print(transfer(cfg, args.ticket, args.schemes, args.seeds))
+        print(transfer(load_config(args), args.ticket, args.schemes, args.seeds))
 
 
 if __name__ == '__main__':

@@ -1,7 +1,7 @@
 """Supernet and search of ResNet-20 with SE and an FCN head on digit scenes; needs no download, runs on a CPU in minutes."""
 
 default_scope = 'mmseg'
-custom_imports = dict(imports=['mmseg.datasets', 'mmseg.models', 'mmseg.evaluation'], allow_failed_imports=False)
+custom_imports = dict(imports=['ean_mm'], allow_failed_imports=False)
 
 model = dict(
     type='EncoderDecoder',
@@ -48,7 +48,7 @@ train_dataloader = dict(
     dataset=dict(
         type='ean_mm.DigitScenes', data_root=data_root, split='train', num_scenes=4000, pipeline=train_pipeline
     ),
-    sampler=dict(type='InfiniteSampler', shuffle=True, seed=0),
+    sampler=dict(type='InfiniteSampler', shuffle=True),
 )
 val_dataloader = dict(
     batch_size=50,

@@ -9,7 +9,7 @@ model = dict(
     )
 )
 
-max_iters = 300
+max_iters = 400
 val_dataloader = dict(_delete_=True, **_base_.test_dataloader)
 val_evaluator = _base_.test_evaluator
 param_scheduler = [

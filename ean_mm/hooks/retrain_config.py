@@ -28,9 +28,9 @@ def write_retrain_config(cfg: Config, recipe: str | None, directory: Path) -> Pa
         fields = cfg.to_dict()
         fields['val_dataloader'] = fields.get('test_dataloader')
         fields['val_evaluator'] = fields.get('test_evaluator')
-        fields['val_cfg'] = fields.get('test_cfg')
+        fields['val_cfg'] = fields.get('val_cfg') if fields['val_dataloader'] else None  # it may name a kind of loop
         hooks = fields.get('custom_hooks') or []
-        fields['custom_hooks'] = [hook for hook in hooks if not _is_search_hook(hook)]
+        fields['custom_hooks'] = [hook for hook in hooks if not is_search_hook(hook)]
     else:
         fields = Config.fromfile(recipe).to_dict()
     fields['custom_hooks'] = [*(fields.get('custom_hooks') or []), dict(type='ean_mm.PlainCheckpointHook')]
@@ -53,5 +53,6 @@ def _to_text(fields: dict) -> str:
     return '\n'.join(lines).replace("'@TICKET@'", "'{{ fileDirname }}/ticket.json'") + '\n'
 
 
-def _is_search_hook(hook: dict) -> bool:
+def is_search_hook(hook: dict) -> bool:
+    """Whether a config of a hook is one of supernet and search."""
     return type_name(hook) in _SEARCH_HOOKS

@@ -41,14 +41,15 @@ def find_backbone_config(model: dict) -> dict:
         if type_name(part) == 'EANBackbone':
             return part
     raise ValueError(
-        f"`model` must contain a backbone of type 'ean_mm.EANBackbone', but got {model.get('type')!r} without one; "
+        f"`model` must contain a backbone of type 'ean_mm.EANBackbone', but got {type_name(model)!r} without one; "
         "wrap the backbone: dict(type='ean_mm.EANBackbone', backbone=dict(...), attention=dict(...))."
     )
 
 
 def type_name(cfg: dict) -> str:
-    """The type of a config without its scope."""
-    return str(cfg.get('type', '')).rpartition('.')[2]
+    """The type of a config, a name or a class, without its scope."""
+    kind = cfg.get('type', '')
+    return kind.rpartition('.')[2] if isinstance(kind, str) else getattr(kind, '__name__', str(kind))
 
 
 def _parts(node: Any) -> Iterator[dict]:

@@ -16,36 +16,31 @@ from ..visualization import Prediction
 
 NUM_IMAGES = 6
 PREDICTIONS_FILE = 'predictions.npz'
-_MAPS = {'sem_seg': 'labels', 'density': 'density'}
+_KINDS = ('sem_seg', 'density')
 
 
 def predict(model: BaseModel, dataloader: DataLoader, directory: Path) -> None:
-    """Save what a network predicts for the first test images; nothing if its samples have no maps.
+    """Save what a network predicts for the first test images; nothing if that cannot be drawn.
 
     Args:
         model: makes samples with ``gt_sem_seg`` and ``pred_sem_seg``, or ``gt_density`` and ``pred_density``.
-        dataloader: of the test images.
+        dataloader: of the test images, whose channels are in MM's order: blue, green, red.
         directory: of the training run.
     """
     dataset = cast(Any, dataloader.dataset)
-    packed = [dataset[index] for index in range(min(NUM_IMAGES, len(dataset)))]
+    palette = getattr(dataset, 'metainfo', {}).get('palette')
+    arrays: dict[str, np.ndarray] = {} if palette is None else {'palette': np.array(palette, dtype=np.uint8)}
     model.eval()
-    with torch.no_grad():
-        samples = [model.test_step(cast(Any, dataloader.collate_fn)([each]))[0] for each in packed]
-    swaps = bool(getattr(model.data_preprocessor, 'channel_conversion', False))
-    arrays: dict[str, np.ndarray] = {}
-    for index, (each, sample) in enumerate(zip(packed, samples, strict=True)):
-        kind = next((name for name in _MAPS if f'gt_{name}' in sample and f'pred_{name}' in sample), None)
-        if kind is None:
+    for index in range(min(NUM_IMAGES, len(dataset))):
+        packed = dataset[index]
+        with torch.no_grad():
+            sample = model.test_step(cast(Any, dataloader.collate_fn)([packed]))[0]
+        kind = next((kind for kind in _KINDS if f'gt_{kind}' in sample and f'pred_{kind}' in sample), None)
+        if kind is None or (kind == 'sem_seg') != (palette is not None):
             return
-        image = each['inputs'].permute(1, 2, 0).numpy()
-        arrays[f'image_{index}'] = image[..., ::-1] if swaps else image
+        arrays[f'image_{index}'] = packed['inputs'].permute(1, 2, 0).to(torch.uint8).numpy()[..., ::-1]
         for role in ('gt', 'pred'):
             arrays[f'{role}_{index}'] = getattr(sample, f'{role}_{kind}').data[0].cpu().numpy()
-        arrays[f'kind_{index}'] = np.array(_MAPS[kind])
-    palette = dataset.metainfo.get('palette')
-    if palette is not None:
-        arrays['palette'] = np.array(palette, dtype=np.uint8)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **cast(Any, arrays))
     write_atomically(directory / PREDICTIONS_FILE, buffer.getvalue())
@@ -60,11 +55,6 @@ def load_predictions(directory: Path) -> list[Prediction]:
         palette = file.get('palette')
         count = sum(name.startswith('image_') for name in file)
         return [
-            Prediction(
-                image=file[f'image_{index}'],
-                truth=file[f'gt_{index}'],
-                predicted=file[f'pred_{index}'],
-                palette=palette if str(file[f'kind_{index}']) == 'labels' else None,
-            )
+            Prediction(file[f'image_{index}'], file[f'gt_{index}'], file[f'pred_{index}'], palette)
             for index in range(count)
         ]

@@ -3,32 +3,43 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from ..analysis import CostTable, measure_cost, measure_latency
-from ..hooks.wrapped_backbone import find_backbone, find_backbone_config
+from ..hooks.retrain_config import is_search_hook
+from ..hooks.wrapped_backbone import find_backbone, find_backbone_config, unwrap
 from ..models import reconcile_attention
 from ..structures import ConnectionScheme, Ticket, write_atomically
-from ..visualization import Prediction, TransferRow, draw_predictions, format_transfer
+from ..visualization import TransferRow, draw_predictions, format_transfer
+from .data import check_data
 from .predictions import load_predictions, predict
+from .weights import check_weights
 
 NAMES = ('none', 'all', 'ticket', 'random')
 FIGURE_FILE = 'transfer.png'
 RESULTS_FILE = 'transfer.json'
+RECIPE_FILE = 'transferred.json'
+COMMON_FOLDER = 'common'  # what belongs to no single training
+_NO_RECIPE = ('work_dir', 'resume', 'launcher', 'filename')  # entries of a config that change no number
 
 
 def transfer(cfg: Config, ticket_path: str, names: Sequence[str], seeds: Sequence[int]) -> str:
     """Train each named scheme with each seed by one recipe, test it, and return the table as text.
 
-    Runs in ``<work_dir>/<name>_<seed>``; one that has finished is not run again, one that was interrupted resumes. A table
-    with parameters, MACs and latency, ``transfer.json`` and a picture of predictions, ``transfer.png``, end it.
+    Networks of one seed start from the same weights, head included, and see the same batches. They train in
+    ``<work_dir>/<name>_<seed>``; one that has finished is not run again, one that was interrupted goes on from its last
+    checkpoint. A table with parameters, MACs and latency, ``transfer.json`` and a picture of predictions, ``transfer.png``,
+    end it.
 
     Args:
         cfg: config of the task; its model contains an EANBackbone.
@@ -37,25 +48,30 @@ def transfer(cfg: Config, ticket_path: str, names: Sequence[str], seeds: Sequenc
         seeds: of the training.
 
     Raises:
-        TicketError: if the ticket does not fit the backbone.
-        ValueError: if the config has no EANBackbone, or an earlier transfer in the work directory used another ticket.
+        TicketError: if the ticket is damaged or does not fit the backbone.
+        MissingDataError: if images are missing.
+        ValueError: if the ticket or weights are missing, the config has no EANBackbone or searches, or the work directory
+            holds another transfer.
     """
     directory = Path(cfg.work_dir)
-    ticket = Ticket.load(ticket_path)
-    schemes = {name: scheme for name, scheme in choose_schemes(ticket).items() if name in names}
-    if 'random' in names and 'random' not in schemes:
-        print_log(f"No random scheme: '{ticket.scheme}' is the only one of its size.", logger='current')
+    ticket = _load_ticket(ticket_path)
+    _require_no_search(cfg)
+    check_data(cfg, 'train_dataloader', 'val_dataloader', 'test_dataloader')
+    check_weights(cfg)
+    schemes = _pick_schemes(ticket, names)
+    full = _with_scheme(cfg, ticket, ticket_path, 'all')
+    facts = _Facts(full, ticket, list(schemes.values()))
     _require_same(directory, cfg, ticket)
-    facts = _Facts(cfg, ticket_path, list(schemes.values()))
+    starts = {seed: _draw_start(full, seed) for seed in seeds}
     metrics = {
-        name: [_train(_with_scheme(cfg, ticket_path, scheme), directory / f'{name}_{seed}', seed) for seed in seeds]
+        name: [_train(_with_scheme(cfg, ticket, ticket_path, str(scheme)), name, *item) for item in starts.items()]
         for name, scheme in schemes.items()
     }
     rows = [facts.row(name, schemes[name], metrics[name]) for name in schemes]
     write_atomically(directory / RESULTS_FILE, json.dumps([row.to_dict() for row in rows], indent=2).encode() + b'\n')
-    shown = {name: load_predictions(directory / f'{name}_{seeds[0]}') for name in schemes}
-    _draw({name: found for name, found in shown.items() if found}, directory / FIGURE_FILE)
-    lines = [format_transfer(rows), f'Ticket:  {ticket_path}', f'Picture: {directory / FIGURE_FILE}']
+    lines = [format_transfer(rows), f'Ticket:  {ticket_path}']
+    if _draw({name: directory / f'{name}_{seeds[0]}' for name in schemes}, directory / FIGURE_FILE):
+        lines.append(f'Picture: {directory / FIGURE_FILE}')
     return '\n'.join(lines)
 
 
@@ -73,23 +89,43 @@ def choose_schemes(ticket: Ticket) -> dict[str, ConnectionScheme]:
     schemes = {'none': ConnectionScheme.none(layout), 'all': ConnectionScheme.all(layout), 'ticket': scheme}
     if 0 < scheme.num_connected < scheme.num_connections:
         generator = np.random.default_rng([scheme.num_connections, *map(int, scheme.mask)])
-        mask = generator.permutation(scheme.mask)
+        mask = scheme.mask
         while np.array_equal(mask, scheme.mask):
             mask = generator.permutation(scheme.mask)
         schemes['random'] = ConnectionScheme.from_mask(mask, layout)
     return schemes
 
 
+def _load_ticket(path: str) -> Ticket:
+    if not Path(path).is_file():
+        raise ValueError(
+            f'`ticket` must be a file, but got {path!r}; tools/search.py leaves one, and so does make demo for the embedded '
+            'digits.'
+        )
+    return Ticket.load(path)
+
+
+def _pick_schemes(ticket: Ticket, names: Sequence[str]) -> dict[str, ConnectionScheme]:
+    schemes = {name: scheme for name, scheme in choose_schemes(ticket).items() if name in names}
+    if not schemes:
+        raise ValueError(
+            f"`schemes` must name one that there is beside the ticket's ('{ticket.scheme}'), but got {list(names)!r}; "
+            'no other scheme has as many connections.'
+        )
+    if 'random' in names and 'random' not in schemes:
+        print_log(f"No random scheme: '{ticket.scheme}' is the only one of its size.", logger='current')
+    return schemes
+
+
 class _Facts:
     """What schemes cost in the network of the task, measured side by side in one network that has them all."""
 
-    def __init__(self, cfg: Config, ticket_path: str, schemes: Sequence[ConnectionScheme]):
-        everything = ConnectionScheme.all(schemes[0].blocks_per_stage)
-        full = _with_scheme(cfg, ticket_path, everything)
-        full.work_dir = str(Path(cfg.work_dir) / 'costs')
-        runner = Runner.from_cfg(full)
-        model, loader = runner.model.eval(), runner.build_dataloader(full.test_dataloader)
+    def __init__(self, full: Config, ticket: Ticket, schemes: Sequence[ConnectionScheme]):
+        runner = _make_runner(full, Path(full.work_dir) / COMMON_FOLDER / 'costs', seed=0)
+        model: Any = unwrap(runner.model).eval()
         backbone = find_backbone(model)
+        ticket.check_backbone(backbone.fingerprint)
+        loader = runner.build_dataloader(full.test_dataloader)
         one_image = loader.collate_fn([loader.dataset[0]])
 
         def run() -> object:
@@ -116,54 +152,89 @@ class _Facts:
         )
 
 
-def _with_scheme(cfg: Config, ticket_path: str, scheme: ConnectionScheme) -> Config:
-    """The config with the ticket's attention and sharing, at the sites of a scheme; with the ticket itself where they agree."""
+def _with_scheme(cfg: Config, ticket: Ticket, ticket_path: str, scheme: str) -> Config:
+    """The config with the ticket's attention and sharing, at the sites of a scheme."""
     cfg = copy.deepcopy(cfg)
-    ticket = Ticket.load(ticket_path)
     backbone = find_backbone_config(cfg.model)
-    for name in ('ticket', 'scheme'):
-        backbone.pop(name, None)
-    if scheme == ticket.scheme:
-        backbone['ticket'] = ticket_path
-    else:
-        backbone['attention'] = reconcile_attention(backbone.get('attention'), ticket, ticket_path)
-        backbone['sharing'] = ticket.sharing
-        backbone['scheme'] = str(scheme)
+    backbone.pop('ticket', None)
+    sharing = backbone.get('sharing') or ticket.sharing
+    if sharing != ticket.sharing:
+        raise ValueError(
+            f'`sharing` must agree with the ticket ({ticket.sharing!r} in {ticket_path}), but got {sharing!r}; '
+            "leave it out to take the ticket's."
+        )
+    attention = reconcile_attention(backbone.get('attention'), ticket, ticket_path)
+    backbone.update(attention=attention, sharing=sharing, scheme=scheme)
     return cfg
 
 
-def _train(cfg: Config, work_dir: Path, seed: int) -> dict[str, float]:
+def _draw_start(full: Config, seed: int) -> Path:
+    """Save the weights that all networks of a seed start from: those of the one with attention everywhere."""
+    path = Path(full.work_dir) / COMMON_FOLDER / f'start_{seed}.pth'
+    if not path.exists():
+        runner = _make_runner(full, path.with_suffix(''), seed)
+        model: Any = unwrap(runner.model)
+        model.init_weights()
+        runner.load_or_resume()
+        buffer = io.BytesIO()
+        torch.save({'state_dict': {key: value.cpu() for key, value in model.state_dict().items()}}, buffer)
+        write_atomically(path, buffer.getvalue())
+    return path
+
+
+def _train(cfg: Config, name: str, seed: int, start: Path) -> dict[str, float]:
     """The test metrics of a network trained with this config."""
+    work_dir = Path(cfg.work_dir) / f'{name}_{seed}'
     done = work_dir / 'metrics.json'
     if not done.exists():
-        cfg.work_dir = str(work_dir)
-        cfg.randomness = dict(seed=seed)
         cfg.resume = (work_dir / 'last_checkpoint').exists()
-        runner = Runner.from_cfg(cfg)
+        cfg.load_from = None if cfg.resume else str(start)
+        runner = _make_runner(cfg, work_dir, seed)
         runner.train()
         metrics = {key: float(value) for key, value in runner.test().items()}
-        predict(runner.model, runner.test_dataloader, work_dir)
+        predict(unwrap(runner.model), runner.test_dataloader, work_dir)
         write_atomically(done, json.dumps(metrics).encode())
     return json.loads(done.read_text())
 
 
-def _require_same(directory: Path, cfg: Config, ticket: Ticket) -> None:
-    """Refuse a work directory in which another ticket was transferred, or the same one by another recipe."""
-    path = directory / 'transferred.json'
-    fields = {
-        key: value for key, value in cfg.to_dict().items() if key not in ('work_dir', 'resume', 'launcher', 'filename')
-    }
-    content = json.dumps(dict(ticket=ticket.to_json(), config=fields), default=str, sort_keys=True).encode()
-    if not path.exists():
-        directory.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, content)
-    elif path.read_bytes() != content:
+def _make_runner(cfg: Config, work_dir: Path, seed: int) -> Runner:
+    cfg = copy.deepcopy(cfg)
+    cfg.work_dir = str(work_dir)
+    cfg.experiment_name = str(work_dir)  # the default is the time in seconds, and runs that share it share their log
+    cfg.randomness = {**(cfg.get('randomness') or {}), 'seed': seed}
+    return Runner.from_cfg(cfg)
+
+
+def _require_no_search(cfg: Config) -> None:
+    found = [hook.type for hook in cfg.get('custom_hooks') or [] if is_search_hook(hook)]
+    if found:
         raise ValueError(
-            f'`work_dir` must hold the transfer of this ticket by this config, but got {str(directory)!r} with another; '
-            'choose another work_dir, or remove that one.'
+            f'`custom_hooks` must hold no hook of a search in a transfer, but got {found!r}; name a config that trains a '
+            'network, such as a retrain.py.'
         )
 
 
-def _draw(shown: dict[str, list[Prediction]], path: Path) -> None:
+def _require_same(directory: Path, cfg: Config, ticket: Ticket) -> None:
+    """Refuse a work directory in which another ticket was transferred, or the same one by another recipe."""
+    path = directory / RECIPE_FILE
+    recipe = {key: value for key, value in cfg.to_dict().items() if key not in _NO_RECIPE}
+    text = json.dumps({'ticket': ticket.to_json(), **recipe}, default=str, indent=1)
+    if not path.exists():
+        write_atomically(path, text.encode())
+        return
+    wanted, found = json.loads(text), json.loads(path.read_text())
+    differing = [key for key in {**wanted, **found} if wanted.get(key) != found.get(key)]
+    if differing:
+        raise ValueError(
+            f'`work_dir` must hold the transfer of this ticket by this config, but got {str(directory)!r} with another '
+            f'{", ".join(differing)}; choose another work_dir, or remove that one.'
+        )
+
+
+def _draw(directories: dict[str, Path], path: Path) -> bool:
+    """Draw what was predicted in each directory; tell whether there was anything."""
+    shown = {name: load_predictions(directory) for name, directory in directories.items()}
+    shown = {name: predictions for name, predictions in shown.items() if predictions}
     if shown:
         draw_predictions(shown).savefig(path, dpi=110)
+    return bool(shown)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from ..hooks.supernet_hook import SUPERNET_FILE
+
 
 def check_weights(cfg: Config) -> None:
     """Require the files of weights that a config starts from: ``load_from`` and every ``Pretrained`` of its model.
@@ -19,9 +21,16 @@ def check_weights(cfg: Config) -> None:
     for entry, owner, path in _iter_weights(cfg):
         if '://' not in path and not Path(path).expanduser().is_file():
             raise ValueError(
-                f'`{entry}` must be a file of weights, but got {path!r}, which does not exist; train them first, '
-                f'correct the path, or start without them by --cfg-options {owner}=None.'
+                f'`{entry}` must be a file of weights, but got {path!r}, which does not exist; {_advise(path)}, correct '
+                f'the path, or start without them by --cfg-options {owner}=None.'
             )
+
+
+def _advise(path: str) -> str:
+    is_supernet = Path(path).name == SUPERNET_FILE
+    return (
+        'search first (tools/search.py leaves it, make demo that of the digits)' if is_supernet else 'train them first'
+    )
 
 
 def _iter_weights(cfg: Config) -> Iterator[tuple[str, str, str]]:

@@ -18,7 +18,8 @@ class Prediction:
 
     Attributes:
         image: (H, W, RGB) uint8.
-        truth: (H, W); class numbers, or a density whose sum is a count.
+        truth: (H, W); class numbers, drawn in grey and ignored where there is no such class, or a density whose sum is a
+            count.
         predicted: the same, predicted.
         palette: (classes, RGB) uint8, for class numbers; None for a density.
     """
@@ -32,7 +33,7 @@ class Prediction:
 def draw_predictions(shown: Mapping[str, Sequence[Prediction]]) -> Figure:
     """Draw a row per image: the image, the truth, and the prediction of each network.
 
-    Under a map of classes stands how many pixels are right, under a density its count.
+    Under a map of classes stands how many pixels are right, of those whose truth is a class; under a density its count.
 
     Args:
         shown: predictions for the same images by the network's name, at least one.
@@ -71,7 +72,7 @@ def _colour(values: np.ndarray, prediction: Prediction) -> np.ndarray:
 def _describe(values: np.ndarray, prediction: Prediction, is_truth: bool) -> str:
     if prediction.palette is None:
         return f'{values.sum():.1f}'
-    if is_truth:
-        return ''
     counts = prediction.truth < len(prediction.palette)
+    if is_truth or not counts.any():
+        return ''
     return f'{100 * (values == prediction.truth)[counts].mean():.1f} % of pixels'
