@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from mmengine.evaluator import Evaluator
+from mmengine.logging import MMLogger
 
 from ..search import Measurement
 
@@ -47,7 +50,8 @@ class Tally:
         chosen = self._slices[first:last]
         for index, metric in enumerate(self.evaluator.metrics):
             metric.results = [result for results in chosen for result in results[index]]
-        return pick_metric(self.evaluator.evaluate(num_images), self.metric)
+        with _without_reports():
+            return pick_metric(self.evaluator.evaluate(num_images), self.metric)
 
 
 def pick_metric(metrics: dict[str, float], name: str) -> float:
@@ -61,3 +65,15 @@ def pick_metric(metrics: dict[str, float], name: str) -> float:
             f'`reward.metric` must be one the evaluator reports ({", ".join(map(repr, metrics))}), but got {name!r}.'
         )
     return float(metrics[name])
+
+
+@contextmanager
+def _without_reports() -> Iterator[None]:
+    """Within the context, warnings alone are logged: some metrics write a table of all classes for every result."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(max(level, logging.WARNING))
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
