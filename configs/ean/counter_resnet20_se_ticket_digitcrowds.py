@@ -9,7 +9,7 @@ model = dict(
     )
 )
 
-max_epochs = 20
+max_epochs = 10
 val_dataloader = dict(_delete_=True, **_base_.test_dataloader)
 val_evaluator = _base_.test_evaluator
 param_scheduler = dict(T_max=max_epochs)
