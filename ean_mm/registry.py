@@ -16,8 +16,9 @@ from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
 _DATA = ['ean_mm.datasets', 'ean_mm.counting']
+_NETWORKS = ['ean_mm.models', 'ean_mm.reparam', 'ean_mm.counting']
 
-MODELS = Registry('model', parent=MMENGINE_MODELS, scope='ean_mm', locations=['ean_mm.models', 'ean_mm.counting'])
+MODELS = Registry('model', parent=MMENGINE_MODELS, scope='ean_mm', locations=_NETWORKS)
 HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='ean_mm', locations=['ean_mm.hooks'])
 DATASETS = Registry('dataset', parent=MMENGINE_DATASETS, scope='ean_mm', locations=_DATA)
 TRANSFORMS = Registry('transform', parent=MMENGINE_TRANSFORMS, scope='ean_mm', locations=_DATA)

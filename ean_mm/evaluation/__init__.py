@@ -1,8 +1,8 @@
 """Scoring schemes on a frozen supernet."""
 
+from ..models.site_tracer import GraphError
 from .activation_store import ActivationStore
 from .calibration import CalibrationImages, find_pipeline, with_pipeline
-from .forward_graph import GraphError
 from .numeric_mode import PRECISIONS, NumericMode
 from .racing import Racing, count_images
 from .recalibration import find_norms, recalibrated

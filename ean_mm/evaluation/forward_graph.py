@@ -7,21 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..models import EANBackbone
 from ..models.site_slot import SiteSlot
+from ..models.site_tracer import GraphError, trace_sites
 
 _OUT_OF_PLACE = {
     getattr(operator, f'i{name}'): getattr(operator, name)
     for name in ('add', 'sub', 'mul', 'truediv', 'floordiv', 'pow')
 }
-
-
-class GraphError(ValueError):
-    """A backbone whose forward pass is no fixed graph."""
 
 
 @dataclass(frozen=True)
@@ -77,79 +73,6 @@ class ForwardGraph:
     size: tuple[int, ...] | None = None
 
 
-class _SampledProxy(fx.Proxy):
-    """A proxy whose length is that of the value for the sample."""
-
-    def __len__(self) -> int:
-        return len(cast(_SiteTracer, self.tracer).ask(self.node))
-
-
-class _SiteTracer(fx.Tracer):
-    """Follow modules that contain sites, and take every other module as it is.
-
-    Each step is also run on a sample, so that code which asks for a shape gets an answer.
-
-    Args:
-        sample: images, (N, 3, H, W).
-    """
-
-    def __init__(self, sample: Tensor):
-        super().__init__()
-        self.sample = sample
-        self.values: dict[fx.Node, Any] = {}
-        self.is_running = False  # the sample, not the trace
-        self.was_asked = False
-
-    def is_leaf_module(self, module: nn.Module, name: str) -> bool:
-        return isinstance(module, SiteSlot) or not any(isinstance(child, SiteSlot) for child in module.modules())
-
-    def create_proxy(self, kind: str, target: Any, args: tuple, kwargs: dict, *rest: Any, **more: Any) -> fx.Proxy:
-        given = fx.node.map_aggregate((args, kwargs), self._value_of)
-        proxy = super().create_proxy(kind, target, args, kwargs, *rest, **more)
-        self.is_running = True
-        try:
-            self.values[proxy.node] = self._compute(kind, target, *cast(Any, given))
-        finally:
-            self.is_running = False
-        return proxy
-
-    def proxy(self, node: fx.Node) -> fx.Proxy:
-        return _SampledProxy(node, self)
-
-    def call_module(self, m: nn.Module, forward: Callable[..., Any], args: tuple, kwargs: dict) -> Any:
-        return forward(*args, **kwargs) if self.is_running else super().call_module(m, forward, args, kwargs)
-
-    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict) -> Any:
-        return attr_val if self.is_running else super().getattr(attr, attr_val, parameter_proxy_cache)
-
-    def to_bool(self, obj: fx.Proxy) -> bool:
-        value = self.ask(obj.node)
-        return super().to_bool(obj) if isinstance(value, Tensor) else bool(value)
-
-    def iter(self, obj: fx.Proxy) -> Any:
-        value = self.ask(obj.node)
-        return super().iter(obj) if isinstance(value, Tensor) else iter([cast(Any, obj)[i] for i in range(len(value))])
-
-    def ask(self, node: fx.Node) -> Any:
-        """The value for the sample, on which the code goes its way from here."""
-        self.was_asked = True
-        return self.values[node]
-
-    def _value_of(self, argument: Any) -> Any:
-        return self.values[argument.node] if isinstance(argument, fx.Proxy) else argument
-
-    def _compute(self, kind: str, target: Any, args: tuple, kwargs: dict) -> Any:
-        if kind == 'placeholder':
-            return self.sample
-        if kind == 'get_attr':
-            return operator.attrgetter(target)(self.root)
-        if kind == 'call_module':
-            return self.root.get_submodule(target)(*args, **kwargs)
-        if kind == 'call_method':
-            return getattr(args[0], target)(*args[1:], **kwargs)
-        return target(*args, **kwargs) if kind == 'call_function' else None
-
-
 def trace_backbone(backbone: EANBackbone, sample: Tensor) -> ForwardGraph:
     """Read the forward pass of a backbone in evaluation mode.
 
@@ -164,15 +87,7 @@ def trace_backbone(backbone: EANBackbone, sample: Tensor) -> ForwardGraph:
     for group, attention in backbone.ean.items():
         if any(isinstance(module, _BatchNorm) for module in attention.modules()):
             raise GraphError(f'the attention of {group} has batch norm, whose statistics mix its sites')
-    try:
-        with torch.no_grad():
-            tracer = _SiteTracer(sample[:1])
-            traced = tracer.trace(backbone.backbone)
-            tracer.values.clear()  # a cycle of references would keep them for long
-    except (fx.proxy.TraceError, TypeError, AttributeError, RuntimeError, NameError, ValueError, AssertionError) as err:
-        raise GraphError(f'the forward pass of {type(backbone.backbone).__name__} is no fixed graph ({err})') from err
-    size = tuple(sample.shape[2:]) if tracer.was_asked else None
-    return _Builder(backbone).build(traced, size)
+    return _Builder(backbone).build(*trace_sites(backbone.backbone, sample))
 
 
 class _Builder:

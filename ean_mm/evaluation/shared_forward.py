@@ -13,8 +13,9 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from ..models import EANBackbone
+from ..models.site_tracer import GraphError
 from .activation_store import ActivationStore
-from .forward_graph import GraphError, Node, bits_of, fill, trace_backbone
+from .forward_graph import Node, bits_of, fill, trace_backbone
 from .recalibration import averaging, copy_buffers, find_norms, load_buffers, reset_buffers
 
 IMAGE = 0

@@ -15,10 +15,10 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
+from ..models.site_tracer import GraphError
 from ..search import Measurement
 from ..structures import ConnectionScheme
 from .activation_store import ActivationStore, count_bytes
-from .forward_graph import GraphError
 from .recalibration import copy_buffers, find_norms, load_buffers, recalibrated
 from .scorer import SupernetScorer
 from .shared_forward import SharedForward

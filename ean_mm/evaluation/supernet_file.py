@@ -54,27 +54,31 @@ def save_supernet(path: Path, state_dict: dict[str, Tensor], identity: dict[str,
     write_atomically(path, buffer.getvalue())
 
 
-def load_supernet(path: Path, trust_checkpoint: bool = False) -> Supernet:
+def load_supernet(
+    path: Path, trust_checkpoint: bool = False, argument: str = 'supernet', made_by: str = 'tools/search.py'
+) -> Supernet:
     """Read a supernet, or the weights of any checkpoint that loads without running code.
 
     Args:
         path: a ``supernet.pth``, or a checkpoint with a ``state_dict``.
         trust_checkpoint: read a checkpoint that can run code when it is read, a full mmengine checkpoint for one.
+        argument: what the user calls the file, for messages.
+        made_by: the tool that makes one.
 
     Raises:
         SupernetError: if the file is missing, damaged, foreign, or needs code that was not allowed.
     """
     if not path.is_file():
-        raise SupernetError(f'`supernet` must be a file, but got {str(path)!r}; train one with tools/search.py.')
+        raise SupernetError(f'`{argument}` must be a file, but got {str(path)!r}; train one with {made_by}.')
     if not zipfile.is_zipfile(path):
         raise SupernetError(
-            f'`supernet` must be a checkpoint of torch >= 1.6, but got {str(path)!r}, which is damaged or something else.'
+            f'`{argument}` must be a checkpoint of torch >= 1.6, but got {str(path)!r}, which is damaged or something else.'
         )
     try:
         unsafe = [] if trust_checkpoint else torch.serialization.get_unsafe_globals_in_checkpoint(path)
         if unsafe:
             raise SupernetError(
-                f'`supernet` must load without running code, but got {str(path)!r}, which needs {", ".join(unsafe)}; '
+                f'`{argument}` must load without running code, but got {str(path)!r}, which needs {", ".join(unsafe)}; '
                 'pass --trust-checkpoint if you trust where it comes from.'
             )
         content = torch.load(path, map_location='cpu', weights_only=not trust_checkpoint)
@@ -82,9 +86,9 @@ def load_supernet(path: Path, trust_checkpoint: bool = False) -> Supernet:
         if isinstance(err, SupernetError):
             raise
         raise SupernetError(
-            f'`supernet` must be an undamaged checkpoint, but got {str(path)!r} ({err}); move it aside and train again.'
+            f'`{argument}` must be an undamaged checkpoint, but got {str(path)!r} ({err}); move it aside and train again.'
         ) from err
-    return _read(path, content)
+    return _read(path, content, argument)
 
 
 def restore_supernet(model: nn.Module, supernet: Supernet) -> None:
@@ -102,11 +106,11 @@ def restore_supernet(model: nn.Module, supernet: Supernet) -> None:
         ) from err
 
 
-def _read(path: Path, content: Any) -> Supernet:
+def _read(path: Path, content: Any, argument: str) -> Supernet:
     weights = content.get('state_dict') if isinstance(content, dict) else None
     if not isinstance(weights, dict):
         raise SupernetError(
-            f"`supernet` must hold a 'state_dict', but got {str(path)!r} with {type(content).__name__}."
+            f"`{argument}` must hold a 'state_dict', but got {str(path)!r} with {type(content).__name__}."
         )
     sha256 = digest_weights(weights)
     meta = content.get('meta')
@@ -114,12 +118,12 @@ def _read(path: Path, content: Any) -> Supernet:
         return Supernet(weights, {}, sha256)
     if meta.get('version') != VERSION:
         raise SupernetError(
-            f'`supernet` must be of version {VERSION}, but got {meta.get("version")!r} in {str(path)!r}; '
+            f'`{argument}` must be of version {VERSION}, but got {meta.get("version")!r} in {str(path)!r}; '
             'use the ean_mm that wrote it.'
         )
     if meta.get('sha256') != sha256:
         raise SupernetError(
-            f'`supernet` must be undamaged, but got {str(path)!r} whose weights do not match their sha256; '
+            f'`{argument}` must be undamaged, but got {str(path)!r} whose weights do not match their sha256; '
             'move it aside and train again.'
         )
     return Supernet(weights, dict(meta['identity']), sha256)

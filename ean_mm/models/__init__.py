@@ -1,7 +1,17 @@
 """Models: attentions, the backbone wrapper, and the CIFAR residual networks of the papers."""
 
 from .attention_spec import reconcile_attention
-from .attentions import DIA, SE, SGE, AttentionModule, EfficientAttention, PluginLayer, TimmAttention
+from .attentions import (
+    ASR,
+    DIA,
+    SE,
+    SGE,
+    AttentionModule,
+    EfficientAttention,
+    PluginLayer,
+    Stacked,
+    TimmAttention,
+)
 from .backbone import EANBackbone
 from .residual_blocks import RESIDUAL_BLOCKS, ResidualBlock
 from .resnet_cifar import ResNetCifar
@@ -9,6 +19,7 @@ from .shared_attention import SharedAttention
 from .sites import Site, find_sites
 
 __all__ = [
+    'ASR',
     'DIA',
     'RESIDUAL_BLOCKS',
     'SE',
@@ -21,6 +32,7 @@ __all__ = [
     'ResidualBlock',
     'SharedAttention',
     'Site',
+    'Stacked',
     'TimmAttention',
     'find_sites',
     'reconcile_attention',

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections.abc import Callable, Iterator
 
 from ..registry import MODELS
 from ..structures import Ticket, TicketError
-from .attentions import DIA, SE, SGE, EfficientAttention
+from ..structures.shorten import shorten
+from .attentions import ASR, DIA, SE, SGE, EfficientAttention, Stacked
 
-OWN_ATTENTIONS = {f'ean_mm.{cls.__name__}': cls for cls in (SE, SGE, DIA, EfficientAttention)}
+OWN_ATTENTIONS = {f'ean_mm.{cls.__name__}': cls for cls in (SE, SGE, DIA, EfficientAttention, ASR, Stacked)}
 _NOT_STORED = ('self', 'in_channels', 'init_cfg')
+# Arguments of our own attentions that are configs of attentions themselves: one, and a list of them.
+_ONE_INSIDE = 'attention'
+_SEVERAL_INSIDE = 'attentions'
 
 
 def attention_spec(cfg: dict) -> dict:
@@ -25,20 +30,21 @@ def attention_spec(cfg: dict) -> dict:
     if own is None:
         # As JSON would give it back; what JSON cannot hold is stored by its text.
         return {'type': str(cfg['type']), **json.loads(json.dumps(given, default=str))}
-    return {'type': own, **_defaults(own), **given}
+    return {'type': own, **_defaults(own), **_replace_inside(given, attention_spec)}
 
 
 def reconcile_attention(cfg: dict | None, ticket: Ticket, path: str) -> dict:
     """Return the attention to build: the ticket's, or the config's where it says the same.
 
-    No name that stands in a ticket is looked up in a registry: it is compared with the table of our own attentions.
+    No name that stands in a ticket is looked up in a registry: it is compared with the table of our own attentions, and so is
+    every name inside it.
 
     Raises:
-        TicketError: if they differ, or the config gives none and the ticket's is none of our own.
+        TicketError: if they differ, or the config gives none and the ticket's, or one inside it, is none of our own.
     """
-    stored = _read_stored(ticket, path)
+    stored = _read_stored(ticket.attention, path)
     if cfg is None:
-        if stored['type'] not in OWN_ATTENTIONS:
+        if not _is_own(stored):
             raise TicketError(
                 f'`attention` must be given in the config beside a ticket whose attention is not one of '
                 f'{list(OWN_ATTENTIONS)}, but got None; {path} names {ticket.attention!r}.'
@@ -52,20 +58,67 @@ def reconcile_attention(cfg: dict | None, ticket: Ticket, path: str) -> dict:
     return cfg
 
 
-def _read_stored(ticket: Ticket, path: str) -> dict:
-    name = ticket.attention['type']
+def _read_stored(attention: dict, path: str) -> dict:
+    """Spell out one of our own as a ticket stores it; any other is left as it is."""
+    name = attention['type']
     if name not in OWN_ATTENTIONS:
-        return dict(ticket.attention)
-    unknown = ticket.attention.keys() - {'type', *_defaults(name)}
+        return dict(attention)
+    known = _arguments(name)
+    unknown = attention.keys() - {'type', *known}
     if unknown:
         raise TicketError(
-            f'`attention` must have arguments of {name} ({", ".join(_defaults(name))}), '
+            f'`attention` must have arguments of {name} ({", ".join(known)}), '
             f'but got {", ".join(map(repr, sorted(unknown)))} in {path}.'
         )
-    return {'type': name, **_defaults(name), **ticket.attention}
+    spelled = {'type': name, **_defaults(name), **attention}
+    _check_inside(spelled, path)
+    return _replace_inside(spelled, lambda inner: _read_stored(inner, path))
+
+
+def _check_inside(attention: dict, path: str) -> None:
+    """Refuse a ticket in which one of our own lacks the attentions it is made of."""
+    for key in {_ONE_INSIDE, _SEVERAL_INSIDE}.intersection(_arguments(attention['type'])):
+        value = attention.get(key)
+        inside = [value] if key == _ONE_INSIDE else value
+        if not isinstance(inside, list) or not all(map(_is_config, inside)):
+            raise TicketError(
+                f"`attention` must give {attention['type']} its `{key}`, each a dict with a 'type', "
+                f'but got {shorten(value)} in {path}.'
+            )
+
+
+def _is_own(attention: dict) -> bool:
+    return attention['type'] in OWN_ATTENTIONS and all(map(_is_own, _inside(attention)))
+
+
+def _inside(attention: dict) -> Iterator[dict]:
+    """The configs of the attentions that one of our own is made of."""
+    several = attention.get(_SEVERAL_INSIDE, ())
+    return filter(_is_config, (attention.get(_ONE_INSIDE), *several))
+
+
+def _replace_inside(attention: dict, function: Callable[[dict], dict]) -> dict:
+    """A copy with ``function`` applied to the config of every attention that this one is made of."""
+    replaced = dict(attention)
+    if _is_config(replaced.get(_ONE_INSIDE)):
+        replaced[_ONE_INSIDE] = function(replaced[_ONE_INSIDE])
+    if isinstance(replaced.get(_SEVERAL_INSIDE), list | tuple):
+        replaced[_SEVERAL_INSIDE] = [function(each) if _is_config(each) else each for each in replaced[_SEVERAL_INSIDE]]
+    return replaced
+
+
+def _is_config(value: object) -> bool:
+    return isinstance(value, dict) and isinstance(value.get('type'), str | type)
+
+
+def _arguments(name: str) -> list[str]:
+    """The arguments of one of our own attentions that a ticket stores."""
+    return [key for key in inspect.signature(OWN_ATTENTIONS[name].__init__).parameters if key not in _NOT_STORED]
 
 
 def _defaults(name: str) -> dict:
-    """The arguments of one of our own attentions that a ticket stores."""
+    """Those of them that may be left out."""
     signature = inspect.signature(OWN_ATTENTIONS[name].__init__).parameters
-    return {key: p.default for key, p in signature.items() if key not in _NOT_STORED}
+    return {
+        key: signature[key].default for key in _arguments(name) if signature[key].default is not inspect.Parameter.empty
+    }

@@ -21,13 +21,13 @@ class ResidualBlock:
         after: what computes the end of the branch; attention acts on its output.
         before: what the end of the branch is handed to (a drop path); attention acts on its input.
         when: an attribute that is true for blocks which have a shortcut; every block of the kind has one by default.
-        width: a module as wide as the branch; the end of ``after`` by default.
+        width: a module as wide as the branch, or several; the end of ``after`` by default.
     """
 
     after: str | tuple[str, ...] = ()
     before: str = ''
     when: str = ''
-    width: str = ''
+    width: str | tuple[str, ...] = ''
 
     def __post_init__(self) -> None:
         if bool(self.after) == bool(self.before):
@@ -94,6 +94,14 @@ RESIDUAL_BLOCKS: dict[str, ResidualBlock] = {
     'mmpretrain.models.backbones.replknet.ConvFFN': ResidualBlock(after='pw2'),
     'GELayer': ResidualBlock(after='conv2'),
     'ContextGuidedBlock': ResidualBlock(after='f_glo', when='skip_connect'),
+    # Parallel branches with one sum: the site is behind it, before the activation, where the block's own SE stands too. That
+    # child is not called in a block without SE, the activation is.
+    'mmpretrain.models.backbones.repvgg.RepVGGBlock': ResidualBlock(
+        before='act', width=('branch_3x3', 'branch_reparam')
+    ),
+    'mmpretrain.models.backbones.mobileone.MobileOneBlock': ResidualBlock(
+        before='act', width=('branch_conv_list', 'branch_reparam')
+    ),
     **_TIMM_BLOCKS,
 }
 

@@ -8,13 +8,14 @@ from typing import Any
 
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..registry import MODELS, build_from
 from ..structures.checks import require_whole
 from ..structures.shorten import shorten
-from .attentions.base import ChannelAttention, changeable
+from .attentions.base import ChannelAttention, changeable, is_recurrent, reads_of, step_from_mean
+from .attentions.stacked import Stacked
 
 
 @MODELS.register_module()
@@ -22,7 +23,8 @@ class SharedAttention(BaseModule):
     """Own one attention module that several call sites use.
 
     ``forward(x)`` is the attention's; ``step(x, carry) -> (y, carry)`` hands a recurrent attention's state from site to
-    site, and hands on an untouched ``carry`` for any other. What either returns may be changed in place.
+    site, and hands on an untouched ``carry`` for any other. What either returns may be changed in place. ``reads`` is the
+    attention's, 'map' for a module that does not say; see ``AttentionModule``.
     Source: arXiv:2011.14058, section 3 (one module per stage).
 
     Args:
@@ -43,10 +45,18 @@ class SharedAttention(BaseModule):
         super().__init__(init_cfg)
         require_whole('num_sites', num_sites, 1)
         self.attention = build_from(MODELS, attention, 'attention', in_channels=in_channels)
-        self.has_carry = hasattr(self.attention, 'step')
-        self.has_gate = getattr(type(self.attention), 'forward', None) is ChannelAttention.forward
         if num_sites > 1:
             self._check_it_can_be_shared(attention, num_sites)
+
+    @property
+    def has_carry(self) -> bool:
+        """Whether the attention hands on a state."""
+        return is_recurrent(self.attention)
+
+    @property
+    def reads(self) -> str:
+        """What the attention sees of its input: 'map', 'mean' or 'nothing'."""
+        return reads_of(self.attention)
 
     def _check_it_can_be_shared(self, cfg: dict, num_sites: int) -> None:
         bound_to = getattr(self.attention, 'bound_to', '')
@@ -60,7 +70,7 @@ class SharedAttention(BaseModule):
 
     def forward(self, x: Tensor, in_place: bool = False) -> Tensor:
         """Apply the attention; ``in_place`` lets one that multiplies channels change ``x`` itself."""
-        if in_place and self.has_gate:
+        if in_place and getattr(type(self.attention), 'forward', None) is ChannelAttention.forward:
             return self.attention(x, in_place=True)
         return changeable(self.attention(x))
 
@@ -70,6 +80,22 @@ class SharedAttention(BaseModule):
             return self(x), carry
         y, carry = self.attention.step(x, carry)
         return changeable(y), carry
+
+    def step_from_mean(self, mean: Tensor, carry: Any) -> tuple[Tensor, Any]:
+        """The gate, (N, C), that ``step`` multiplies a branch with these means by, and the state that it hands on.
+
+        Only where ``reads`` is 'mean' or 'nothing'.
+        """
+        return step_from_mean(self.attention, mean, carry)
+
+    def split(self) -> tuple[Tensor | None, nn.Module | None]:
+        """The part that is the same for every image, and the rest, as one module; None where there is no such part.
+
+        ``attention(x)`` is ``rest(x * constant[:, None, None])``. The rest is made of the modules themselves, not of copies.
+        """
+        if self.reads == 'nothing':
+            return self.attention.constant_gate(), None
+        return self.attention.split() if isinstance(self.attention, Stacked) else (None, self.attention)
 
 
 @functools.cache  # once for each kind of attention, not once for each stage

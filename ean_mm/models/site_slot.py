@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -47,6 +47,10 @@ class SiteSlot(HiddenLevel):
         comes_first: True if attention acts on the child's input, False if on its output.
         attention: the shared attention of this site, or None where none was built.
         carries: the context of the backbone this site belongs to.
+
+    Attributes:
+        connected: whether the attention acts.
+        watcher: called with the branch that the attention is about to see, if one is set.
     """
 
     hidden_child = 'child'
@@ -56,6 +60,7 @@ class SiteSlot(HiddenLevel):
         self.child = child
         self.comes_first = comes_first
         self.connected = False
+        self.watcher: Callable[[Tensor], object] | None = None
         self._attention = (attention,)  # a tuple keeps the reference out of the module tree
         self._carries = carries
 
@@ -73,6 +78,8 @@ class SiteSlot(HiddenLevel):
         attention = self.attention
         if attention is None or not self.connected:
             return branch
+        if self.watcher is not None:
+            self.watcher(branch)
         if attention.has_carry:
             return self._carries.step(attention, branch)
         # a norm's output is nobody else's, and a map of memory less is time

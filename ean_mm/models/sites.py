@@ -95,10 +95,9 @@ def _stage_path(backbone: nn.Module, path: str) -> str:
 
 def _read_block(block: nn.Module, kind: ResidualBlock) -> tuple[str, int]:
     """Return the path of the child at which the branch ends, and the branch's width."""
-    wanted = (kind.before,) if kind.before else (kind.after,) if isinstance(kind.after, str) else kind.after
-    ends = [end for end in (_find_child(block, path) for path in wanted) if end is not None]
-    width = _find_child(block, kind.width) if kind.width else ends[0] if ends else None
-    channels = None if width is None else _width(width)
+    ends = _find_children(block, kind.before or kind.after)
+    widths = _find_children(block, kind.width) if kind.width else ends
+    channels = _width(widths[0]) if widths else None
     if not ends or channels is None:
         name = type(block).__name__
         raise ValueError(
@@ -108,6 +107,12 @@ def _read_block(block: nn.Module, kind: ResidualBlock) -> tuple[str, int]:
         )
     # A property such as ``norm3`` leads to a child of another name (``bn3``).
     return next(path for path, module in block.named_modules() if module is ends[0]), channels
+
+
+def _find_children(block: nn.Module, paths: str | tuple[str, ...]) -> list[nn.Module]:
+    """Those of one path or several that the block has."""
+    found = [_find_child(block, path) for path in ((paths,) if isinstance(paths, str) else paths)]
+    return [child for child in found if child is not None]
 
 
 def _find_child(block: nn.Module, path: str) -> nn.Module | None:

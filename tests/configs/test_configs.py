@@ -17,7 +17,7 @@ CONFIGS = sorted((ROOT / 'configs' / 'ean').glob('*.py'))
 
 def searches(path):
     """Whether a config is for supernet and search; the others train what their backbone says."""
-    return '_ticket' not in path.stem and '_shanghaitech_' not in path.stem
+    return not any(part in path.stem for part in ('_ticket', '_asr_', 'resnet14_'))
 
 
 @pytest.fixture(params=CONFIGS, ids=lambda path: path.stem)
@@ -70,10 +70,12 @@ def test_its_model_builds(path, tmp_path, monkeypatch):
     if backbone.get('ticket', '').startswith('work_dirs'):
         backbone.ticket = write_ticket(backbone, tmp_path)
     model = MODELS.build(cfg.model)
+    assert any(hook.type == 'ean_mm.SearchHook' for hook in cfg.custom_hooks) == searches(path)
+    if backbone.type != 'ean_mm.EANBackbone':
+        return  # a plain network, to compare with
     wrapped = find_backbone(model)
     is_ticket = '_ticket' in path.stem
     assert (wrapped.scheme == ConnectionScheme.all(wrapped.blocks_per_stage)) == (not is_ticket)
-    assert any(hook.type == 'ean_mm.SearchHook' for hook in cfg.custom_hooks) == searches(path)
 
 
 def write_ticket(backbone, directory):
@@ -128,6 +130,34 @@ def test_the_paper_preset_is_the_published_protocol():
     assert reward(55.0, [True] * 9 + [False] * 7) == 1.875
     assert cfg.optim_wrapper.optimizer == dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4)
     assert cfg.auto_scale_lr.base_batch_size == 256 == 8 * cfg.train_dataloader.batch_size
+
+
+def test_the_networks_of_resnet14_differ_in_their_attention_alone():
+    plain, se, asr = (
+        Config.fromfile(ROOT / f'configs/ean/resnet14_{name}digits.py') for name in ('', 'se_', 'asr_se_')
+    )
+    assert plain.model.backbone.type == 'mmpretrain.ResNet_CIFAR'
+    assert se.model.backbone.backbone == asr.model.backbone.backbone == plain.model.backbone
+    assert asr.model.backbone.attention == dict(type='ean_mm.ASR', attention=se.model.backbone.attention)
+    assert se.model.backbone.sharing == asr.model.backbone.sharing == 'block'
+    for cfg in (plain, se, asr):
+        cfg.model.pop('backbone')
+    assert plain.to_dict() == se.to_dict() == asr.to_dict()
+    recipe = Config.fromfile(ROOT / 'configs/ean/resnet20_se_ticket_digits.py')
+    for key in ('train_dataloader', 'test_dataloader', 'optim_wrapper', 'param_scheduler', 'train_cfg', 'randomness'):
+        assert plain[key] == recipe[key]
+
+
+def test_asr_on_cifar100_is_trained_as_published():
+    cfg = Config.fromfile(ROOT / 'configs/ean/resnet164_asr_se_cifar100.py')
+    assert cfg.train_cfg.max_epochs == 164
+    assert (cfg.param_scheduler.milestones, cfg.param_scheduler.gamma) == ([81, 122], 0.1)
+    assert cfg.optim_wrapper.optimizer == dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4)
+    assert cfg.train_dataloader.batch_size == 128
+    assert cfg.model.backbone.sharing == 'block'
+    assert cfg.model.backbone.attention == dict(
+        type='ean_mm.ASR', attention=dict(type='ean_mm.SE', reduction=16), initial_value=0.1
+    )
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,10 @@ changing the output, all bits off equal to the bare backbone bit for bit in trai
 backbone, deepcopy, and weights carried into the wrapper and back. The arguments are those of the run; other sizes of a
 family have other numbers of sites.
 
+Where the branches of a block run in parallel and are summed (RepVGG, MobileOne), attention acts on the sum, after the
+block's own SE if it has one and before the activation. Their `switch_to_deploy` works on the wrapped backbone too: it
+merges the branches and leaves the attention. (In mmpretrain a RepVGG's own SE is left out by that switch, wrapped or not.)
+
 A kind of block that is not here is added in a config, by the child at which its residual branch ends (`after`), or the
 child to which its end is handed (`before`, with a module as wide as the branch):
 

@@ -15,7 +15,6 @@ from ean_mm.models import PluginLayer, SharedAttention, TimmAttention
 from ean_mm.models.attention_spec import attention_spec
 from ean_mm.models.attentions.adapter import output_shape
 from ean_mm.models.attentions.base import changeable
-from ean_mm.models.attentions.timm_attention import NAMES
 from ean_mm.registry import MODELS
 
 
@@ -182,79 +181,7 @@ def test_a_tuple_is_no_shape_of_the_input():
         PluginLayer(8, dict(type=Ending, function=lambda x: (x, x)))
 
 
-# -- timm -----------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def get_attn():
-    pytest.importorskip('timm')
-    from timm.layers import get_attn
-
-    return get_attn
-
-
-def test_the_table_of_names_is_the_factorys(get_attn):
-    """The names stand in the factory's code as constants; what is no name there, it refuses."""
-    constants = [value for value in get_attn.__code__.co_consts if isinstance(value, str) and value.isidentifier()]
-    assert sorted(constants) == sorted(NAMES)
-    assert all(get_attn(name) is not None for name in NAMES)
-
-
-def test_it_is_timms_module(get_attn):
-    torch.manual_seed(0)
-    expected = get_attn('cbam')(16, rd_ratio=0.25).eval()
-    module = TimmAttention(16, name='cbam', rd_ratio=0.25).eval()
-    module.layer.load_state_dict(expected.state_dict())
-    x = torch.randn(2, 16, 5, 5)
-    assert torch.equal(module(x), expected(x))
-
-
-@pytest.mark.parametrize(
-    ('arguments', 'message'),
-    [
-        (dict(name='ecaa'), "but got 'ecaa'; did you mean 'eca' or 'ecam' or 'ceca'?"),
-        (
-            dict(name='zzzzzzzz'),
-            "`name` must be one of timm's attention modules, but got 'zzzzzzzz'; it has se, ese, eca,",
-        ),
-        (dict(name=None), "`name` must be one of timm's attention modules, but got None;"),
-        (dict(name='se', reduction=4), "`reduction` must be an argument of timm's 'se' (rd_ratio, "),
-        (dict(name='se', channels=4), "`channels` must be an argument of timm's 'se' (rd_ratio, "),
-        (
-            dict(name='ese', rd_ratio=0.5),
-            "`rd_ratio` must be an argument of timm's 'ese' (add_maxpool, gate_layer, device, dtype), but got 0.5.",
-        ),
-        (
-            dict(name='splat', colour=3),
-            "`arguments` must be what timm's 'splat' is built with, but got {'colour': 3}; timm answers TypeError(",
-        ),
-        (
-            dict(name='bottleneck'),
-            "`arguments` must be what timm's 'bottleneck' is built with, but got {}; timm answers AssertionError('A concrete",
-        ),
-        (dict(name='lambda', num_heads=3), "with, but got {'num_heads': 3}; timm answers AssertionError("),
-        (dict(name='lambda', num_heads=0), "with, but got {'num_heads': 0}; timm answers ZeroDivisionError("),
-        (
-            dict(name='halo', stride=2),
-            "`arguments` must give a layer that keeps the shape of its input, but got {'name': 'halo', 'stride': 2}, with "
-            'which (2, 16, 56, 56) becomes (2, 16, 28, 28).',
-        ),
-        (dict(name='sk', out_channels=32), 'with which (2, 16, 56, 56) becomes (2, 32, 56, 56).'),
-        (dict(name='bottleneck', feat_size=6, stride=2), 'with which (2, 16, 6, 6) becomes (2, 16, 3, 3).'),
-        (dict(name='halo', feat_size=(1, 2, 3), stride=3), 'timm answers AssertionError('),
-        (dict(name='eca', in_channels=0), '`in_channels` must be a whole number of at least 1, but got 0'),
-    ],
-)
-def test_what_timm_cannot_use_is_named(get_attn, arguments, message):
-    with pytest.raises(ValueError, match=re.escape(message)):
-        TimmAttention(**{'in_channels': 16, **arguments})
-
-
-@pytest.mark.parametrize('size', [(4, 6), [4, 6], 4])
-def test_a_feature_size_binds_it(get_attn, size):
-    module = TimmAttention(16, name='bottleneck', feat_size=size)
-    assert module.bound_to == f'one feature size {size}'
-    assert TimmAttention(16, name='eca').bound_to == ''
+# -- a package that is not installed ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The contract every attention keeps, own or adapted, and the formula of each own one."""
+"""The contract every attention keeps, own or adapted, and the cost of each own one."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from ean_mm.analysis import Work, count_work
-from ean_mm.models import DIA, SE, SGE, SharedAttention
+from ean_mm.models import SharedAttention
 from ean_mm.models.attention_spec import OWN_ATTENTIONS
-from ean_mm.registry import MODELS, build_from
+from ean_mm.registry import MODELS
 
 CHANNELS = 8
 ANY_SHAPE = ((2, CHANNELS, 5, 7), (1, CHANNELS, 1, 1), (3, CHANNELS, 1, 4))
@@ -48,6 +48,7 @@ def mmcv(name, **arguments):
     return Case(dict(type='ean_mm.PluginLayer', cfg=dict(type=f'mmcv.{name}', **arguments)), 'mmcv')
 
 
+ASR_OF_SE = dict(type='ean_mm.ASR', attention=dict(type='ean_mm.SE', reduction=4))
 CASES = {
     'se': own('SE', reduction=4),
     'se-identity': own('SE', reduction=4, gate_init='identity'),
@@ -57,6 +58,16 @@ CASES = {
     'dia-identity': own('DIA', reduction=2, gate_init='identity'),
     'efficient': own('EfficientAttention'),
     'efficient-heads': own('EfficientAttention', key_channels=6, num_heads=2, normalization='scaling'),
+    'asr': Case(ASR_OF_SE, shapes=ANY_SHAPE),
+    'asr-twice': own('ASR', attention=dict(type='ean_mm.DIA', reduction=2), num_insertions=2),
+    'stacked': own('Stacked', attentions=[ASR_OF_SE, dict(type='ean_mm.SE', reduction=4)]),
+    'stacked-constant': own('Stacked', attentions=[ASR_OF_SE, ASR_OF_SE]),
+    'stacked-recurrent': own(
+        'Stacked', attentions=[dict(type='ean_mm.SE', reduction=4), dict(type='ean_mm.DIA', reduction=2)]
+    ),
+    'stacked-map': own(
+        'Stacked', attentions=[ASR_OF_SE, dict(type='ean_mm.DIA', reduction=2), dict(type='ean_mm.SGE', groups=4)]
+    ),
     **{
         f'timm-{name}': timm(name)
         for name in (
@@ -90,6 +101,8 @@ CASES = {
     'mmcv-generalized': mmcv('GeneralizedAttention', num_heads=2),
 }
 C = CHANNELS
+SE_PARAMS = 2 * C * 2 + 2 + C
+DIA_PARAMS = 2 * (5 * C * 4 + 4 + 4 * C)
 # name: (MACs, element-wise operations) of one image with n positions, and parameters
 COSTS = {
     'se': (lambda n: (2 * C * 2, 2 * C * n + 2 + C), 2 * C * 2 + 2 + C),
@@ -106,6 +119,27 @@ COSTS = {
         lambda n: (2 * n * C * (6 + C) + 2 * n * 6 * C // 2, n * (C + 2 * 6)),
         2 * C * (6 + C) + 2 * 6 + C + C,
     ),
+    'asr': (lambda n: (2 * C * 2, C * n + 2 + C), C + SE_PARAMS),
+    'asr-twice': (lambda n: (2 * 10 * C * 4, C * n + 2 * (13 * C + 2 * 4) + C), 2 * (C + DIA_PARAMS)),
+    'stacked': (lambda n: (2 * 2 * C * 2, 2 * C * n + 2 * (2 + C) + 2 * C), C + 2 * SE_PARAMS),
+    'stacked-constant': (lambda n: (2 * 2 * C * 2, C * n + 2 * (2 + C) + C), 2 * (C + SE_PARAMS)),
+    'stacked-recurrent': (
+        lambda n: (2 * C * 2 + 10 * C * 4, 2 * C * n + 2 + C + 13 * C + 2 * 4 + 2 * C),
+        SE_PARAMS + DIA_PARAMS,
+    ),
+    'stacked-map': (
+        lambda n: (
+            2 * C * 2 + 10 * C * 4,
+            C * n + 2 + C + 2 * C * n + 13 * C + 2 * 4 + 4 * C * n + 8 * 4 * n + 6 * 4,
+        ),
+        C + SE_PARAMS + DIA_PARAMS + 2 * 4,
+    ),
+}
+# what each looks at of its input; every other case looks at the map
+READS = {
+    **dict.fromkeys(('asr', 'asr-twice', 'stacked-constant'), 'nothing'),
+    **dict.fromkeys(('se', 'se-identity', 'dia', 'dia-identity', 'stacked', 'stacked-recurrent'), 'mean'),
+    **dict.fromkeys(('timm-se', 'timm-ese', 'timm-eca', 'timm-ecam', 'timm-ceca'), 'mean'),
 }
 
 
@@ -191,6 +225,46 @@ def test_a_carry_is_handed_on_and_never_kept(case):
         assert shared.step(x, 'untouched')[1] == 'untouched'
 
 
+def test_it_says_what_it_reads(request, case):
+    name = request.node.callspec.params['case']
+    shared = SharedAttention(case.cfg, CHANNELS)
+    assert shared.reads == shared.attention.reads == READS.get(name, 'map')
+
+
+@pytest.mark.parametrize('name', READS)
+@pytest.mark.parametrize(('dtype', 'rtol'), [(torch.float, 1e-6), (torch.double, 1e-12)])
+def test_a_gate_is_a_function_of_the_mean_or_of_nothing(name, dtype, rtol):
+    pytest.importorskip(CASES[name].needs)
+    module = build(CASES[name].cfg).to(dtype)
+    for training in (True, False):
+        module.train(training)
+        for shape in CASES[name].shapes:
+            x = torch.randn(shape, dtype=dtype)
+            gate = module.gate_from_mean(x.mean((2, 3)))
+            assert gate.shape == shape[:2]
+            torch.testing.assert_close(module(x), x * gate[:, :, None, None], rtol=rtol, atol=0)
+            if READS[name] == 'nothing':
+                constant = module.constant_gate()
+                assert constant.shape == (CHANNELS,)
+                assert torch.equal(gate, constant.expand_as(gate))
+                assert torch.equal(module(x), x * constant.view(1, -1, 1, 1))
+
+
+@pytest.mark.parametrize('name', READS)
+def test_steps_of_a_map_are_steps_of_its_mean(name):
+    pytest.importorskip(CASES[name].needs)
+    shared = SharedAttention(CASES[name].cfg, CHANNELS).double()
+    for parameter in shared.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    carry = other = None if shared.has_carry else 'untouched'
+    for x in torch.randn(3, 2, CHANNELS, 4, 5, dtype=torch.double):
+        y, carry = shared.step(x, carry)
+        gate, other = shared.step_from_mean(x.mean((2, 3)), other)
+        torch.testing.assert_close(y, x * gate[:, :, None, None], rtol=1e-12, atol=0)
+        torch.testing.assert_close(carry, other, rtol=0, atol=0) if shared.has_carry else None
+    assert shared.has_carry or carry == other == 'untouched'
+
+
 def test_state_dict_round_trip(case):
     module, other = build(case.cfg).eval(), MODELS.build({**case.cfg, 'in_channels': CHANNELS}).eval()
     other.load_state_dict(module.state_dict())
@@ -233,87 +307,13 @@ def test_stated_cost_is_the_counted_cost(name, size):
     assert sum(p.numel() for p in module.parameters()) == params
 
 
+def test_what_reads_nothing_costs_a_batch_its_gate_once():
+    module = build(ASR_OF_SE)
+    one, three = (count_work(partial(module, torch.randn(batch, C, 4, 4))) for batch in (1, 3))
+    assert three == one + Work(0, 2 * C * 16)
+
+
 def test_a_batch_costs_as_much_as_its_images():
     module = build(CASES['efficient-heads'].cfg)
     one, three = (count_work(partial(module, torch.randn(batch, C, 4, 4))) for batch in (1, 3))
     assert three == one + one + one
-
-
-def test_se_is_its_formula():
-    module = build(CASES['se'].cfg)
-    x = torch.randn(2, CHANNELS, 3, 3)
-    pooled = x.mean((2, 3))
-    hidden = (pooled @ module.squeeze.weight.T + module.squeeze.bias).clamp(min=0)
-    gate = 1 / (1 + torch.exp(-(hidden @ module.excite.weight.T + module.excite.bias)))
-    torch.testing.assert_close(module(x), x * gate[..., None, None])
-
-
-def test_se_keeps_its_least_width():
-    assert SE(in_channels=16, reduction=16, min_channels=4).hidden_channels == 4
-    assert SE(in_channels=16, reduction=32).hidden_channels == 1
-
-
-def test_a_new_sge_multiplies_by_sigmoid_of_one():
-    x = torch.randn(2, 64, 5, 5)
-    torch.testing.assert_close(SGE(in_channels=64)(x), x * 0.7310585786)
-
-
-def test_sge_is_its_formula_with_the_unbiased_deviation():
-    module = build(CASES['sge'].cfg).double()
-    x = torch.randn(1, CHANNELS, 3, 3, dtype=torch.double)
-    expected = torch.empty_like(x)
-    for group in range(4):
-        part = x[0, 2 * group : 2 * group + 2]
-        s = sum(part[c] * part[c].mean() for c in range(2))
-        t = (s - s.mean()) / (s.std(unbiased=True) + 1e-5)
-        gate = torch.sigmoid(t * module.weight[0, group] + module.bias[0, group])
-        expected[0, 2 * group : 2 * group + 2] = part * gate
-    torch.testing.assert_close(module(x), expected)
-
-
-def test_dia_is_its_formula_over_two_blocks():
-    module = build(CASES['dia'].cfg).double()
-    xs = torch.randn(2, 3, CHANNELS, 2, 2, dtype=torch.double)
-    h = c = torch.zeros(3, CHANNELS, dtype=torch.double)
-    carry = None
-    for x in xs:
-        i, f, g, o = (module.from_input(x.mean((2, 3))) + module.from_state(h)).split(CHANNELS, 1)
-        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-        h = torch.sigmoid(o) * torch.sigmoid(c)
-        y, carry = module.step(x, carry)
-        torch.testing.assert_close(y, x * h[..., None, None])
-    assert 0 < h.min() <= h.max() < 1
-
-
-@pytest.mark.parametrize(
-    ('cls', 'arguments', 'message'),
-    [
-        (SE, dict(in_channels=0), '`in_channels` must be a whole number of at least 1, but got 0'),
-        (SE, dict(in_channels=8, reduction=0), '`reduction` must be a whole number'),
-        (SE, dict(in_channels=8, reduction=True), '`reduction` must be a whole number'),
-        (SE, dict(in_channels=8, min_channels=0), '`min_channels` must be a whole number'),
-        (SGE, dict(in_channels=16), '`groups` must divide the 16 channels of the stage, but got 64'),
-        (SGE, dict(in_channels=8, groups=0), '`groups` must be a whole number'),
-        (SGE, dict(in_channels=64, eps=0), '`eps` must be a positive number, but got 0'),
-        (DIA, dict(in_channels=8, reduction=0), '`reduction` must be a whole number'),
-        (DIA, dict(in_channels=8, reduction=9), '`reduction` must be at most the 8 channels'),
-    ],
-)
-def test_wrong_arguments_are_named(cls, arguments, message):
-    with pytest.raises(ValueError, match=message):
-        cls(**arguments)
-
-
-@pytest.mark.parametrize(
-    ('cfg', 'message'),
-    [
-        (dict(type='ean_mm.SSE'), "but got 'ean_mm.SSE'; did you mean 'ean_mm.SE'"),
-        (dict(type='ean_mm.Foo'), "but got 'ean_mm.Foo'"),
-        (dict(type='nowhere.SE'), "no package of scope 'nowhere'"),
-        (dict(reduction=4), "`attention` must be a dict with a 'type'"),
-        (None, "`attention` must be a dict with a 'type', but got None"),
-    ],
-)
-def test_unknown_types_are_answered_with_the_closest(cfg, message):
-    with pytest.raises(ValueError, match=message):
-        build_from(MODELS, cfg, 'attention', in_channels=8)

@@ -1,8 +1,9 @@
 """A network built from a ticket, and every mismatch refused at build time."""
 
 import pytest
+from mmengine.config import Config
 
-from ean_mm.models import EANBackbone
+from ean_mm.models import DIA, SE, EANBackbone, Stacked
 from ean_mm.structures import BackboneFingerprint, ConnectionScheme, Ticket, TicketError
 
 R50 = dict(type='mmpretrain.ResNet', depth=50)
@@ -126,3 +127,135 @@ def test_an_unknown_argument_is_named(save):
 def test_no_ticket_at_the_path(tmp_path):
     with pytest.raises(TicketError, match=r'nowhere\.json'):
         EANBackbone(CIFAR, ticket=str(tmp_path / 'nowhere.json'))
+
+
+# -- attentions that are made of attentions ---------------------------------------------------------------------------------
+
+ASR = dict(type='ean_mm.ASR', attention=dict(type='ean_mm.SE', reduction=4), num_insertions=2)
+ASR_SPELLED = {
+    'type': 'ean_mm.ASR',
+    'num_insertions': 2,
+    'initial_value': 0.1,
+    'attention': {'type': 'ean_mm.SE', 'reduction': 4, 'min_channels': 1, 'gate_init': 'paper'},
+}
+BOTH = dict(type='ean_mm.Stacked', attentions=[ASR, dict(type='ean_mm.DIA')])
+BOTH_SPELLED = {
+    'type': 'ean_mm.Stacked',
+    'attentions': [ASR_SPELLED, {'type': 'ean_mm.DIA', 'reduction': 4, 'gate_init': 'paper'}],
+}
+
+
+def ticket_of(network, scheme):
+    return Ticket(
+        origin='searched',
+        scheme=ConnectionScheme.from_string(scheme),
+        backbone=network.fingerprint,
+        attention=network.attention_spec,
+        sharing=network.sharing,
+    )
+
+
+@pytest.mark.parametrize(('cfg', 'spelled'), [(ASR, ASR_SPELLED), (BOTH, BOTH_SPELLED)])
+def test_a_ticket_spells_out_what_is_inside(tmp_path, cfg, spelled):
+    path = str(tmp_path / 'ticket.json')
+    ticket = ticket_of(EANBackbone(CIFAR, cfg, sharing='block'), '101 000 111')
+    assert ticket.attention == spelled
+    ticket.save(path)
+    assert Ticket.load(path) == ticket
+    from_ticket, from_config = EANBackbone(CIFAR, ticket=path), EANBackbone(CIFAR, cfg, 'block', '101 000 111')
+    assert from_ticket.attention_spec == spelled
+    assert from_ticket.state_dict().keys() == from_config.state_dict().keys()
+
+
+@pytest.mark.parametrize(
+    'given',
+    [
+        Config(dict(attention=BOTH)).attention,
+        dict(BOTH_SPELLED, attentions=tuple(BOTH_SPELLED['attentions'])),
+        dict(type=Stacked, attentions=[dict(ASR, attention=dict(type=SE, reduction=4)), dict(type=DIA)]),
+        dict(BOTH, attentions=[dict(ASR, init_cfg=None), dict(type='ean_mm.DIA', init_cfg=None)]),
+    ],
+)
+def test_another_spelling_of_what_is_inside_agrees(given, tmp_path):
+    path = str(tmp_path / 'ticket.json')
+    ticket_of(EANBackbone(CIFAR, BOTH), '111 111 111').save(path)
+    assert EANBackbone(CIFAR, given, ticket=path).attention_spec == BOTH_SPELLED
+    other = dict(BOTH, attentions=[dict(ASR, attention=dict(type='ean_mm.SE', reduction=8)), dict(type='ean_mm.DIA')])
+    with pytest.raises(TicketError, match='`attention` must agree with the ticket'):
+        EANBackbone(CIFAR, other, ticket=path)
+
+
+def test_a_foreign_attention_inside_makes_all_of_it_foreign(tmp_path):
+    pytest.importorskip('timm')
+    path = str(tmp_path / 'ticket.json')
+    cfg = dict(type='ean_mm.ASR', attention=dict(type='ean_mm.TimmAttention', name='eca'))
+    ticket_of(EANBackbone(CIFAR, cfg), '111 111 111').save(path)
+    assert EANBackbone(CIFAR, cfg, ticket=path).num_connections == 9
+    with pytest.raises(TicketError, match=r"`attention` must be given .* got None; .*'name': 'eca'"):
+        EANBackbone(CIFAR, ticket=path)
+
+
+@pytest.mark.parametrize(
+    'attention',
+    [
+        dict(type='ean_mm.ASR', attention=dict(type='elsewhere.Gate')),
+        dict(type='ean_mm.Stacked', attentions=[dict(type='ean_mm.SE'), dict(type='elsewhere.Gate')]),
+        dict(type='ean_mm.Stacked', attentions=[dict(type='ean_mm.ASR', attention=dict(type='elsewhere.Gate'))]),
+    ],
+)
+def test_no_name_inside_a_ticket_is_looked_up(attention, tmp_path, monkeypatch):
+    (tmp_path / 'elsewhere.py').write_text(f"open({str(tmp_path / 'was_run')!r}, 'w')")
+    monkeypatch.syspath_prepend(tmp_path)
+    path = str(tmp_path / 'ticket.json')
+    fingerprint = EANBackbone(CIFAR, dict(type='ean_mm.SE')).fingerprint
+    make_ticket(attention=attention, backbone=fingerprint, scheme=ConnectionScheme.all((3, 3, 3))).save(path)
+    with pytest.raises(TicketError, match='`attention` must be given in the config beside a ticket'):
+        EANBackbone(CIFAR, ticket=path)
+    assert not (tmp_path / 'was_run').exists()
+
+
+@pytest.mark.parametrize(
+    ('attention', 'message'),
+    [
+        (dict(ASR, attention=dict(type='ean_mm.SE', ratio=4)), r"arguments of ean_mm.SE \(.*\), but got 'ratio' in "),
+        (
+            dict(ASR, attention=dict(type='ean_mm.SE', init_cfg={})),
+            r"arguments of ean_mm.SE \(.*\), but got 'init_cfg' in ",
+        ),
+        (dict(ASR, psi=1), r"arguments of ean_mm.ASR \(attention, num_insertions, initial_value\), but got 'psi' in"),
+        (
+            dict(type='ean_mm.ASR'),
+            "`attention` must give ean_mm.ASR its `attention`, each a dict with a 'type', but got None",
+        ),
+        (dict(type='ean_mm.ASR', attention='ean_mm.SE'), r"give ean_mm.ASR its `attention`, .* but got 'ean_mm.SE' in"),
+        (
+            dict(type='ean_mm.ASR', attention=[dict(type='ean_mm.SE')]),
+            r'give ean_mm.ASR its `attention`, .* but got \[',
+        ),
+        (dict(type='ean_mm.Stacked', attentions=dict(type='ean_mm.SE')), r'ean_mm.Stacked its `attentions`, .* got \{'),
+        (
+            dict(type='ean_mm.Stacked', attentions=['ean_mm.SE']),
+            r"ean_mm.Stacked its `attentions`, .* got \['ean_mm.SE'",
+        ),
+        (dict(type='ean_mm.Stacked', attentions=[dict(reduction=4)]), r'ean_mm.Stacked its `attentions`, .* got \['),
+    ],
+)
+def test_what_is_wrong_inside_is_named(save, attention, message):
+    pytest.importorskip('mmpretrain')
+    path = save(attention=attention)
+    for given in (None, ASR):
+        with pytest.raises(TicketError, match=message):
+            EANBackbone(R50, given, ticket=path)
+
+
+def test_an_empty_stack_in_a_ticket_is_refused(save):
+    pytest.importorskip('mmpretrain')
+    with pytest.raises(ValueError, match='`attentions` must be a list of one config or more'):
+        EANBackbone(R50, ticket=save(attention=dict(type='ean_mm.Stacked', attentions=[])))
+
+
+def test_what_is_inside_is_kept_when_a_ticket_is_adapted(tmp_path):
+    ticket = ticket_of(EANBackbone(CIFAR, BOTH), '101 000 111').adapt((2, 2, 2), 'nearest')
+    ticket.save(tmp_path / 'adapted.json')
+    net = EANBackbone(dict(CIFAR, depth=14), ticket=str(tmp_path / 'adapted.json'))
+    assert net.attention_spec == BOTH_SPELLED

@@ -76,6 +76,13 @@ def test_only_origin_scheme_backbone_attention_and_sharing_are_needed():
             Ticket.from_json(json.dumps(without))
 
 
+def test_an_attention_may_hold_others():
+    inside = {'type': 'ean_mm.ASR', 'attention': {'type': 'ean_mm.SE', 'reduction': 4}}
+    ticket = make_ticket(attention={'type': 'ean_mm.Stacked', 'attentions': (inside, {'type': 'ean_mm.DIA'})})
+    assert ticket.attention['attentions'] == [inside, {'type': 'ean_mm.DIA'}]
+    assert Ticket.from_json(ticket.to_json()) == ticket
+
+
 def test_tuples_in_arguments_come_back_as_lists():
     ticket = make_ticket(attention={'type': 'x.Y', 'kernels': (3, (5, 7))})
     assert ticket.attention['kernels'] == [3, [5, 7]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from mmengine.model import BaseModule, PretrainedInit
 from torch import Tensor, nn
@@ -17,6 +19,14 @@ class AttentionModule(BaseModule):
     ``forward(x)`` returns a tensor of x's shape, so each is also an ordinary MM plugin layer. A module that hands a state
     from call to call is recurrent: it adds ``step(x, carry) -> (y, carry)``, and keeps nothing on itself.
 
+    What a module needs to see of its input decides what can be moved elsewhere when a network is deployed:
+
+    - ``reads = 'map'``: nothing is promised;
+    - ``reads = 'mean'``: ``forward(x) == x * gate[:, :, None, None]`` with ``gate = gate_from_mean(x.mean((2, 3)))``, both
+      (N, C). A recurrent one adds ``step_from_mean(mean, carry) -> (gate, carry)``, which its ``step`` multiplies by;
+    - ``reads = 'nothing'``: the gate is the same for every image, ``constant_gate()`` of shape (C,). It has a
+      ``gate_from_mean`` too, which looks at no value of the mean.
+
     Args:
         in_channels: C, the width of the residual branch.
         init_cfg: an mmengine initialisation config.
@@ -27,9 +37,11 @@ class AttentionModule(BaseModule):
     Attributes:
         bound_to: in words, what keeps one module from serving several sites ('one feature size (14, 14)'); empty where
             nothing does.
+        reads: 'map', 'mean' or 'nothing', as above.
     """
 
     bound_to: str = ''
+    reads: str = 'map'
 
     def __init__(self, in_channels: int, init_cfg: dict | list[dict] | None = None):
         super().__init__(init_cfg)
@@ -83,19 +95,43 @@ class GatedAttention(AttentionModule):
             self.start_gate()
 
 
-class ChannelAttention(GatedAttention):
-    """An attention that multiplies each channel by one number: ``y = x * gate(x)``, gate of shape (N, C, 1, 1).
+class ChannelAttention(AttentionModule):
+    """An attention that multiplies each channel by one number, which it reads from the mean of every channel.
 
-    A caller that owns ``x`` and needs no gradient may have it multiplied in place, which saves a map of memory and its time.
+    ``y = x * gate(x)``; a subclass says ``gate_from_mean``. A caller that owns ``x`` and needs no gradient may have it
+    multiplied in place, which saves a map of memory and its time.
     """
 
-    def gate(self, x: Tensor) -> Tensor:
-        """What each channel of ``x`` is multiplied by, (N, C, 1, 1)."""
+    reads = 'mean'
+
+    def gate_from_mean(self, mean: Tensor) -> Tensor:
+        """What each channel is multiplied by, (N, C), where its means are ``mean``, (N, C)."""
         raise NotImplementedError
+
+    def gate(self, x: Tensor) -> Tensor:
+        """What each channel of ``x`` is multiplied by, (N, C, 1, 1) or (1, C, 1, 1)."""
+        return self.gate_from_mean(x.mean((2, 3)))[:, :, None, None]
 
     def forward(self, x: Tensor, in_place: bool = False) -> Tensor:
         gate = self.gate(x)
         return x.mul_(gate) if in_place else x * gate
+
+
+def reads_of(attention: Any) -> str:
+    """What any module, our own or not, says that it ``reads``."""
+    return getattr(attention, 'reads', 'map')
+
+
+def is_recurrent(attention: Any) -> bool:
+    """Whether any module, our own or not, hands on a state; one that may or may not says so in ``is_recurrent``."""
+    return getattr(attention, 'is_recurrent', hasattr(attention, 'step'))
+
+
+def step_from_mean(attention: Any, mean: Tensor, carry: Any) -> tuple[Tensor, Any]:
+    """The gate of an attention that reads no more than a mean, and its state; an untouched ``carry`` where it has none."""
+    if is_recurrent(attention):
+        return attention.step_from_mean(mean, carry)
+    return attention.gate_from_mean(mean), carry
 
 
 def _loads_weights(init_cfg: dict | list[dict] | None) -> bool:

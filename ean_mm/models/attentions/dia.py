@@ -39,6 +39,7 @@ class DIA(GatedAttention):
     >>> y, carry = unit.step(y, carry)
     """
 
+    reads = 'mean'
     zero_at_identity = ('from_input.2.weight', 'from_input.2.bias', 'from_state.2.weight', 'from_state.2.bias')
     identity_scale = 4
 
@@ -64,15 +65,23 @@ class DIA(GatedAttention):
         channels, hidden = self.in_channels, self.hidden_channels
         return nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, 4 * channels))
 
-    def step(self, x: Tensor, carry: Carry | None) -> tuple[Tensor, Carry]:
-        """Gate ``x`` and advance the state; ``carry=None`` starts from zeros."""
-        pooled = x.mean((2, 3))
-        hidden, cell = carry or (torch.zeros_like(pooled), torch.zeros_like(pooled))
-        gates = self.from_input(pooled) + self.from_state(hidden)
+    def step_from_mean(self, mean: Tensor, carry: Carry | None) -> tuple[Tensor, Carry]:
+        """The gate, (N, C), of a branch whose channels have these means, and the advanced state."""
+        hidden, cell = carry or (torch.zeros_like(mean), torch.zeros_like(mean))
+        gates = self.from_input(mean) + self.from_state(hidden)
         in_gate, forget_gate, candidate, out_gate = gates.chunk(4, dim=1)
         cell = forget_gate.sigmoid() * cell + in_gate.sigmoid() * candidate.tanh()
         hidden = out_gate.sigmoid() * cell.sigmoid()
-        return x * self.scale_gate(hidden)[:, :, None, None], (hidden, cell)
+        return self.scale_gate(hidden), (hidden, cell)
+
+    def gate_from_mean(self, mean: Tensor) -> Tensor:
+        """The gate of a first block, where the state is zero."""
+        return self.step_from_mean(mean, None)[0]
+
+    def step(self, x: Tensor, carry: Carry | None) -> tuple[Tensor, Carry]:
+        """Gate ``x`` and advance the state; ``carry=None`` starts from zeros."""
+        gate, carry = self.step_from_mean(x.mean((2, 3)), carry)
+        return x * gate[:, :, None, None], carry
 
     def forward(self, x: Tensor) -> Tensor:
         return self.step(x, None)[0]

@@ -7,6 +7,7 @@ from torch import nn
 
 from ...registry import MODELS, build_from, suggest
 from .adapter import REFUSALS, AdaptedAttention
+from .base import is_recurrent
 
 _SIDE = 56  # of the map on which the shape is tried
 
@@ -35,7 +36,7 @@ class PluginLayer(AdaptedAttention):
         super().__init__(in_channels, init_cfg)
         self.layer: nn.Module = _build_layer(cfg, in_channels)
         self.bound_to = getattr(self.layer, 'bound_to', '')
-        if hasattr(self.layer, 'step'):
+        if is_recurrent(self.layer):
             raise ValueError(
                 f'`cfg` must name a layer that hands on no state, but got {cfg!r}; give it as the attention itself.'
             )

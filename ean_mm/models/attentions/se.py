@@ -7,11 +7,11 @@ from torch import Tensor, nn
 
 from ...registry import MODELS
 from ...structures.checks import require_whole
-from .base import ChannelAttention
+from .base import ChannelAttention, GatedAttention
 
 
 @MODELS.register_module()
-class SE(ChannelAttention):
+class SE(ChannelAttention, GatedAttention):
     """Squeeze-and-excitation: rescale each channel by a gate read from its global mean.
 
     ``y = x * sigmoid(W2 @ relu(W1 @ mean_hw(x) + b1) + b2)``; W1: (h, C), W2: (C, h), h = max(C // r, min_channels).
@@ -53,6 +53,6 @@ class SE(ChannelAttention):
         self.excite = nn.Linear(self.hidden_channels, in_channels)
         self.start_gate()
 
-    def gate(self, x: Tensor) -> Tensor:
-        hidden = torch.relu(self.squeeze(x.mean((2, 3))))
-        return self.scale_gate(torch.sigmoid(self.excite(hidden)))[:, :, None, None]
+    def gate_from_mean(self, mean: Tensor) -> Tensor:
+        hidden = torch.relu(self.squeeze(mean))
+        return self.scale_gate(torch.sigmoid(self.excite(hidden)))

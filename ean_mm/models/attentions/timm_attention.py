@@ -6,7 +6,9 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from ...registry import MODELS, suggest
 from .adapter import REFUSALS, AdaptedAttention
@@ -16,6 +18,37 @@ NAMES = (
     *('se', 'ese', 'eca', 'ecam', 'ceca', 'ge', 'gc', 'gca', 'cbam', 'lcbam', 'coord', 'scoord', 'ela', 'strip'),
     *('sk', 'splat', 'lambda', 'bottleneck', 'halo', 'nl', 'bat'),
 )
+
+
+def _se_gate(layer: Any, mean: Tensor) -> Tensor:
+    hidden = layer.act(layer.bn(layer.fc1(mean[:, :, None, None])))
+    return layer.gate(layer.fc2(hidden)).flatten(1)
+
+
+def _ese_gate(layer: Any, mean: Tensor) -> Tensor:
+    return layer.gate(layer.fc(mean[:, :, None, None])).flatten(1)
+
+
+def _eca_gate(layer: Any, mean: Tensor) -> Tensor:
+    logits = layer.conv(mean[:, None])
+    if layer.conv2 is not None:
+        logits = layer.conv2(layer.act(logits))
+    return layer.gate(logits).flatten(1)
+
+
+def _ceca_gate(layer: Any, mean: Tensor) -> Tensor:
+    rows = pad(mean[:, None], (layer.padding, layer.padding), mode='circular')
+    return layer.gate(layer.conv(rows)).flatten(1)
+
+
+# What the modules do behind their pooling, written against their children; taken only where it gives the same numbers.
+_GATES: dict[str, Callable[[Any, Tensor], Tensor]] = {
+    'se': _se_gate,
+    'ese': _ese_gate,
+    'eca': _eca_gate,
+    'ecam': _eca_gate,
+    'ceca': _ceca_gate,
+}
 _SIDE = 56  # of the map on which the shape is tried: 'halo' wants a multiple of 8, 'bat' of 7
 
 
@@ -41,6 +74,10 @@ class TimmAttention(AdaptedAttention):
         ValueError: if timm knows no such name or refuses the arguments, or with them the module would change its input's
             shape.
 
+    Attributes:
+        reads: 'mean' for 'se', 'ese', 'eca', 'ecam' and 'ceca' where the module is found to multiply each channel by a gate of
+            the means alone (not with max pooling or a batch norm in it), 'map' for every other.
+
     >>> TimmAttention(in_channels=8, name='eca')(torch.ones(2, 8, 5, 5)).shape  # doctest: +SKIP
     torch.Size([2, 8, 5, 5])
     """
@@ -61,6 +98,13 @@ class TimmAttention(AdaptedAttention):
         side = feat_size or _SIDE * arguments.get('block_size', 1)
         height, width = side if isinstance(side, Sequence) and len(side) == 2 else (side, side)
         self.check_shape(height, width, 'arguments', dict(name=name, **arguments))
+        self.kind = name.lower()
+        if self.kind in _GATES and _is_the_gate(_GATES[self.kind], self.layer, in_channels):
+            self.reads = 'mean'
+
+    def gate_from_mean(self, mean: Tensor) -> Tensor:
+        """What each channel is multiplied by, (N, C); only where ``reads`` is 'mean'."""
+        return _GATES[self.kind](self.layer, mean)
 
 
 def _find_factory(name: str) -> Callable[..., nn.Module]:
@@ -83,6 +127,22 @@ def _look_up(get_attn: Callable[[str], Any], name: str) -> Callable[..., nn.Modu
         return get_attn(name) if isinstance(name, str) else None
     except AssertionError:  # timm's answer to a name it does not know
         return None
+
+
+def _is_the_gate(gate: Callable[[Any, Tensor], Tensor], layer: nn.Module, in_channels: int) -> bool:
+    """Whether ``layer`` multiplies each channel by ``gate`` of its means, tried on two small maps.
+
+    A module with buffers (a batch norm in the middle) is none: in training its gate depends on the batch.
+    """
+    if any(True for _ in layer.buffers()):
+        return False
+    x = torch.randn(2, in_channels, 2, 3, generator=torch.Generator().manual_seed(0), device='cpu')
+    try:
+        with torch.no_grad():
+            x = x.to(next(layer.parameters()))
+            return torch.allclose(layer(x), x * gate(layer, x.mean((2, 3)))[:, :, None, None], rtol=1e-5, atol=1e-6)
+    except REFUSALS:  # another timm: other children, or none
+        return False
 
 
 def _check_argument_names(name: str, factory: Callable[..., nn.Module], arguments: dict[str, Any]) -> None:
