@@ -1,0 +1,255 @@
+"""From a trained network with attention to one that is cheaper to run."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.logging import print_log
+from mmengine.runner import Runner
+from torch import Tensor, nn
+
+from ..analysis import measure_latency
+from ..evaluation import GraphError, load_supernet
+from ..hooks.wrapped_backbone import find_backbone, find_backbone_config
+from ..models import EANBackbone
+from ..reparam import AcceleratedBackbone, SiteGates, describe_site, fold_constant_gates, release
+from ..structures import ConnectionScheme, write_atomically
+from ..visualization import DeployRow, draw_gates, format_deploy
+from .data import check_data
+from .deployed_config import accelerated, config_of, deploy_config, to_text
+from .deployment_data import DeploymentData, DeployOptions
+from .export import STEM, digest, export
+from .proof import Agreement, Inference, compare_outputs, preprocess, require_agreement, run
+from .stripes import choose_stripes, fold_stripes, record_gates, replace_module
+from .training import make_runner
+
+FOLDER = 'deployed'
+RESULTS_FILE = 'deployed.json'
+FIGURE_FILE = 'gates.png'
+_NOT_TO_BUILD = (
+    *(
+        'train_dataloader',
+        'train_cfg',
+        'optim_wrapper',
+        'param_scheduler',
+        'val_dataloader',
+        'val_cfg',
+        'val_evaluator',
+    ),
+    *('auto_scale_lr', 'custom_hooks', 'load_from'),
+)
+
+
+@dataclass(frozen=True)
+class _Stripes:
+    """What became of gates that vary.
+
+    Attributes:
+        model: the network with some of them folded.
+        gates: of every site that was looked at.
+        sites: those that were folded.
+        metrics: on the test images, before and after.
+    """
+
+    model: Any
+    gates: Sequence[SiteGates]
+    sites: tuple[int, ...]
+    metrics: dict[str, dict[str, float]]
+
+
+def deploy(cfg: Config, checkpoint: str, options: DeployOptions) -> str:
+    """Fold what can be folded, rewrite what stays, prove on real images that nothing has changed, and write it.
+
+    Files go to ``<work_dir>/deployed``: the network in each format, ``deployed.py`` (its config), ``deployed.json`` (what was
+    done and measured), and ``gates.png`` where gates were recorded. The trained checkpoint is left alone.
+
+    Args:
+        cfg: config that the network was trained with.
+        checkpoint: path of its weights.
+        options: what may be done.
+
+    Returns:
+        A table with what was reached, and what was written.
+
+    Raises:
+        MissingDataError: if images are missing.
+        SupernetError: if the checkpoint is damaged, or needs code that was not allowed.
+        ValueError: if the config has no EANBackbone, the checkpoint is not of it, an option is out of range, or the result
+            does not compute what the network does.
+    """
+    options.check()
+    given = find_backbone_config(cfg.model)
+    check_data(cfg, 'test_dataloader', *(['train_dataloader', 'val_dataloader'] if options.folds_stripes else []))
+    directory = Path(cfg.work_dir) / FOLDER
+    runner = _make_runner(cfg, directory)
+    trained: Any = runner.model.eval()
+    _load(trained, checkpoint, options.trust_checkpoint)
+    data = DeploymentData(cfg, runner, options)
+    folded = _with_backbone(trained, fold_constant_gates(find_backbone(trained)))
+    stripes = _fold_stripes(folded, data, directory) if options.folds_stripes else None
+    reference = trained if stripes is None else stripes.model
+    backbone_cfg, deployed = _finish(cfg, runner, given, stripes.model if stripes else folded, options.accelerate)
+    images = preprocess(trained, data.test_batches())
+    agreement = _prove(reference, deployed, images)
+    files = export(deployed, images, directory, options.formats, dict(dataset_meta=data.dataset_meta()))
+    write_atomically(directory / f'{STEM}.py', _config_text(cfg, backbone_cfg))
+    rows = _measure(trained, deployed, images[0][:1])
+    _write_results(directory, checkpoint, find_backbone(trained), stripes, agreement, files, rows)
+    return _report(rows, find_backbone(folded), find_backbone(trained), stripes, agreement, directory, list(files))
+
+
+def _make_runner(cfg: Config, directory: Path) -> Runner:
+    """A runner that has the model and knows how to load test images."""
+    cfg = copy.deepcopy(cfg)
+    for name in _NOT_TO_BUILD:
+        cfg[name] = None
+    cfg.resume = False
+    return make_runner(cfg, directory / 'log', seed=0)
+
+
+def _load(model: nn.Module, checkpoint: str, trust_checkpoint: bool) -> None:
+    weights = load_supernet(Path(checkpoint), trust_checkpoint, 'checkpoint', 'tools/train.py').state_dict
+    try:
+        model.load_state_dict(weights, strict=True)
+    except RuntimeError as err:
+        raise ValueError(
+            f'`checkpoint` must hold the weights of this {type(model).__name__} and of its attention, but got {checkpoint!r} '
+            f'with others ({" ".join(str(err).split())[:300]}); give the config that it was trained with.'
+        ) from err
+
+
+def _with_backbone(model: Any, backbone: nn.Module) -> Any:
+    """A copy of the model with another backbone, of which it holds no copy."""
+    changed = copy.deepcopy(model)
+    replace_module(changed, find_backbone(changed), backbone)
+    return changed
+
+
+def _fold_stripes(model: Any, data: DeploymentData, directory: Path) -> _Stripes:
+    calibration = data.calibration()
+    gates = record_gates(model, calibration)
+    options = data.options
+    if options.max_drop is not None:
+        trial = choose_stripes(model, gates, calibration, data.score, options.max_drop)
+        changed, sites = trial.model, trial.sites
+    else:
+        chosen = [each for each in gates if each.deviation < (options.threshold or 0.0)]
+        changed, sites = fold_stripes(model, chosen, calibration), tuple(each.site for each in chosen)
+    metrics = dict(before=data.evaluate(model, 'test'), after=data.evaluate(changed, 'test'))
+    if gates:
+        backbone = find_backbone(model)
+        shown = [(_name(backbone, each.site), each.gates.numpy(), each.site in sites) for each in gates]
+        directory.mkdir(parents=True, exist_ok=True)
+        draw_gates(shown).savefig(directory / FIGURE_FILE, dpi=110)
+    return _Stripes(changed, gates, sites, metrics)
+
+
+def _name(backbone: EANBackbone, site: int) -> str:
+    return f'stage {backbone.sites[site].stage + 1} block {backbone.sites[site].index + 1}'
+
+
+def _finish(cfg: Config, runner: Runner, given: dict, folded: Any, accelerate: bool) -> tuple[dict, Any]:
+    """The config of the backbone, and the model that it builds, with the weights in it."""
+    backbone = find_backbone(folded)
+    backbone_cfg = config_of(backbone, given)
+    final: Any = backbone
+    if not backbone.scheme.num_connected:
+        final = release(backbone)
+        if hasattr(final, 'switch_to_deploy'):  # RepVGG and its kin merge their own branches
+            final.switch_to_deploy()
+            backbone_cfg['deploy'] = True
+    elif accelerate:
+        try:
+            final = AcceleratedBackbone.of(backbone)
+            backbone_cfg = accelerated(backbone_cfg)
+        except GraphError as err:
+            print_log(f'Not accelerated: {err}.', logger='current')
+    weights = _with_backbone(folded, final).state_dict()
+    model: Any = runner.build_model(deploy_config(cfg, backbone_cfg).model)
+    model.load_state_dict(weights, strict=True)
+    return backbone_cfg, model.to(next(folded.parameters()).device).eval()
+
+
+def _prove(reference: nn.Module, deployed: nn.Module, images: list[Tensor]) -> Agreement:
+    found = compare_outputs(run(Inference(reference), images), run(Inference(deployed), images))
+    return require_agreement(STEM, found)
+
+
+def _config_text(cfg: Config, backbone_cfg: dict) -> bytes:
+    name = Path(cfg.filename).name if getattr(cfg, 'filename', None) else 'a config'
+    return to_text(deploy_config(cfg, backbone_cfg), f'The network of {name}, deployed.').encode()
+
+
+def _measure(trained: Any, deployed: Any, image: Tensor) -> list[DeployRow]:
+    """Parameters and latency of one image, with no attention, as trained and as deployed, measured in turn."""
+    bare = copy.deepcopy(trained)
+    backbone = find_backbone(bare)
+    backbone.set_scheme(ConnectionScheme.none(backbone.blocks_per_stage))
+    networks = {'no attention': bare, 'trained': trained, 'deployed': deployed}
+    latency_ms = measure_latency(lambda name: networks[name](image, mode='tensor'), list(networks), image.device)
+    params = {name: sum(parameter.numel() for parameter in model.parameters()) for name, model in networks.items()}
+    params['no attention'] -= sum(parameter.numel() for parameter in backbone.ean.parameters())
+    return [DeployRow(name, params[name], latency_ms[name]) for name in networks]
+
+
+def _write_results(
+    directory: Path,
+    checkpoint: str,
+    backbone: EANBackbone,
+    stripes: _Stripes | None,
+    agreement: Agreement,
+    files: dict[str, Agreement],
+    rows: Sequence[DeployRow],
+) -> None:
+    found = [] if stripes is None else stripes.gates
+    results = {
+        'checkpoint': {'path': checkpoint, 'sha256': digest(Path(checkpoint))},
+        'scheme': str(backbone.scheme),
+        'agreement': agreement.to_dict(),
+        'files': {name: {'sha256': digest(directory / name), **each.to_dict()} for name, each in files.items()},
+        'networks': [row.to_dict() for row in rows],
+        'gates': [
+            {'site': each.site, 'deviation': each.deviation, 'folded': each.site in (stripes.sites if stripes else ())}
+            for each in found
+        ],
+        'metrics': {} if stripes is None else stripes.metrics,
+        'torch': torch.__version__,
+    }
+    write_atomically(directory / RESULTS_FILE, json.dumps(results, indent=2).encode() + b'\n')
+
+
+def _report(
+    rows: Sequence[DeployRow],
+    folded: EANBackbone,
+    trained: EANBackbone,
+    stripes: _Stripes | None,
+    agreement: Agreement,
+    directory: Path,
+    files: Sequence[str],
+) -> str:
+    num_constant = trained.scheme.num_connected - folded.scheme.num_connected
+    lines = [
+        format_deploy(rows),
+        f'Sites:   {trained.scheme.num_connected} connected, {num_constant} constant and folded',
+    ]
+    if stripes is not None:
+        lines[-1] += f', {len(stripes.sites)} nearly constant and folded'
+        lines += [_describe(folded, each, stripes) for each in stripes.gates]
+        for name, before in stripes.metrics['before'].items():
+            after = stripes.metrics['after'][name]
+            lines.append(f'Test:    {name} {before:.4g} before, {after:.4g} after ({after - before:+.4g})')
+        lines.append(f'Picture: {directory / FIGURE_FILE}')
+    lines += [f'Equal:   {agreement}', f'Config:  {directory / f"{STEM}.py"}']
+    return '\n'.join([*lines, *(f'File:    {directory / name}' for name in files)])
+
+
+def _describe(backbone: EANBackbone, gates: SiteGates, stripes: _Stripes) -> str:
+    fate = 'folded' if gates.site in stripes.sites else 'stays'
+    return f'         {describe_site(backbone, gates.site)}: deviation {gates.deviation:.4f}, {fate}'

@@ -1,0 +1,103 @@
+"""The config that goes with deployed weights."""
+
+from __future__ import annotations
+
+import copy
+import pprint
+from collections.abc import Iterator
+from typing import Any
+
+from mmengine.config import Config
+
+from ..hooks.wrapped_backbone import find_backbone_config
+from ..models import EANBackbone
+
+# What a training config holds that inference does not read.
+_TRAINING = (
+    *(
+        'train_dataloader',
+        'train_cfg',
+        'optim_wrapper',
+        'param_scheduler',
+        'auto_scale_lr',
+        'custom_hooks',
+        'default_hooks',
+    ),
+    *(
+        'find_unused_parameters',
+        'load_from',
+        'resume',
+        'work_dir',
+        'launcher',
+        'filename',
+        'max_epochs',
+        'train_pipeline',
+    ),
+    *('val_dataloader', 'val_cfg', 'val_evaluator', 'randomness'),
+)
+
+
+def config_of(backbone: EANBackbone, given: dict) -> dict:
+    """The config that builds a folded backbone: the bare one where no site is connected.
+
+    Args:
+        backbone: after folding.
+        given: config it was built from, of type EANBackbone.
+    """
+    if not backbone.scheme.num_connected:
+        return _without_initialisation(given['backbone'])
+    kept = {key: given[key] for key in ('type', 'residual_blocks') if given.get(key) is not None}
+    return {
+        **kept,
+        'backbone': _without_initialisation(given['backbone']),
+        'attention': copy.deepcopy(backbone.attention_cfg),
+        'sharing': backbone.sharing,
+        'scheme': str(backbone.scheme),
+    }
+
+
+def accelerated(backbone: dict) -> dict:
+    """The config of a rewritten backbone."""
+    return dict(type='ean_mm.AcceleratedBackbone', backbone=backbone)
+
+
+def deploy_config(cfg: Config, backbone: dict) -> Config:
+    """The config for inference: the model with another backbone, its test set, and nothing of training.
+
+    A config whose model names nothing of this package does not import it either.
+    """
+    fields = copy.deepcopy(cfg.to_dict())
+    for name in _TRAINING:
+        fields.pop(name, None)
+    entry = find_backbone_config(fields['model'])
+    entry.clear()
+    entry.update(copy.deepcopy(backbone))
+    imports = fields.pop('custom_imports', None)
+    needs_us = any(str(name).startswith('ean_mm.') for name in _types(fields['model']))
+    kept = [name for name in (imports or {}).get('imports', []) if needs_us or name.split('.')[0] != 'ean_mm']
+    if kept:
+        fields['custom_imports'] = {**imports, 'imports': kept}
+    return Config(fields)
+
+
+def to_text(cfg: Config, docstring: str) -> str:
+    """The config as a file of Python that inherits from nothing."""
+    entries = [
+        f'{name} = {pprint.pformat(value, width=100, sort_dicts=False)}' for name, value in cfg.to_dict().items()
+    ]
+    return '\n'.join([f'"""{docstring}"""\n', *entries]) + '\n'
+
+
+def _without_initialisation(cfg: dict) -> dict:
+    return {key: value for key, value in copy.deepcopy(dict(cfg)).items() if key != 'init_cfg'}
+
+
+def _types(node: Any) -> Iterator[Any]:
+    if isinstance(node, dict):
+        if 'type' in node:
+            yield node['type']
+        for value in node.values():
+            yield from _types(value)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            yield from _types(value)
