@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import product
 from math import inf
 from typing import Any
 
@@ -252,5 +251,4 @@ def _load(images: RandomImages, batch_size: int) -> DataLoader:
 def _read_steps(trace: str | None, blocks_per_stage: tuple[int, ...]) -> tuple[tuple[ConnectionScheme, ...], ...]:
     if trace is not None:
         return Trace.from_text((TRACES / f'{trace}.txt').read_text()).steps
-    masks = product((False, True), repeat=sum(blocks_per_stage))
-    return (tuple(ConnectionScheme.from_mask(mask, blocks_per_stage) for mask in masks),)
+    return (tuple(ConnectionScheme.every(blocks_per_stage)),)

@@ -18,6 +18,7 @@ from ean_mm.launch import (
     add_training_flags,
     build_parser,
     check_data,
+    check_weights,
     describe_plan,
     find_checkpoint,
     load_config,
@@ -38,9 +39,11 @@ def main() -> None:
         if args.plan:
             print(describe_plan(cfg))
         elif args.fast_dev_run:
+            check_weights(cfg)
             rehearse(cfg)
         else:
             check_data(cfg, 'train_dataloader', 'val_dataloader')
+            check_weights(cfg)
             checkpoint = None if args.resume or args.restart or args.supernet else find_checkpoint(cfg)
             if checkpoint is not None:
                 cfg.resume, cfg.load_from = True, str(checkpoint)

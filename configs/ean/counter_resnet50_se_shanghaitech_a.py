@@ -1,7 +1,8 @@
-"""Train a ResNet-50 counter with SE on ShanghaiTech A: one GPU with 6 crops, data/ShanghaiTech/part_A.
+"""Supernet and search of a ResNet-50 counter with SE on ShanghaiTech A: one GPU with 6 crops, data/ShanghaiTech/part_A.
 
-As part B, but for mean and deviation, quoted from the C^3 framework's settings of this part, and for the crops, our choice:
-images of this part differ in size and are taken as they are; what is smaller than a crop is filled up.
+As part B, but for mean and deviation, quoted from the C^3 framework's settings of this part, and for our choices: the crops
+(images of this part differ in size and are taken as they are; what is smaller than a crop is filled up), 60 reward images, and
+a reward that gives more people for sparsity, because there are more of them in an image.
 """
 
 _base_ = './counter_resnet50_se_shanghaitech_b.py'
@@ -15,6 +16,15 @@ train_pipeline = [
     dict(type='ean_mm.FlipWithPoints', prob=0.5),
     dict(type='ean_mm.PackCountInputs', sigma=4.0, radius=7),
 ]
-train_dataloader = dict(dataset=dict(data_root=data_root, pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(data_root=data_root))
+train_dataloader = dict(dataset=dict(num_images=60, dataset=dict(data_root=data_root, pipeline=train_pipeline)))
+val_dataloader = dict(dataset=dict(num_images=60, dataset=dict(data_root=data_root)))
 test_dataloader = dict(dataset=dict(data_root=data_root))
+
+custom_hooks = [
+    _base_.custom_hooks[0],
+    dict(
+        _base_.custom_hooks[1],
+        reward=dict(metric='count/neg_mae', sparsity_weight=2.0),
+        retrain_config='{{ fileDirname }}/counter_resnet50_se_ticket_shanghaitech_a.py',
+    ),
+]

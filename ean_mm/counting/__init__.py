@@ -2,7 +2,7 @@
 
 from .counter import Counter
 from .crowd_dataset import CrowdDataset
-from .density import density_map, shrink
+from .density import density_map
 from .digit_crowds import DigitCrowds
 from .head import DensityHead
 from .metric import CountMetric
@@ -18,5 +18,4 @@ __all__ = [
     'FlipWithPoints',
     'PackCountInputs',
     'density_map',
-    'shrink',
 ]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from torch import Tensor
-from torch.nn import functional as F
 
 from ..structures.checks import require_whole
 
@@ -77,26 +75,3 @@ def _weigh_pixels(positions: np.ndarray, size: int, sigma: float, radius: int) -
     exponents[(pixels < 0) | (pixels >= size)] = -np.inf
     weights = np.exp(exponents - exponents.max(1, keepdims=True))  # the nearest pixel has 1, however small sigma is
     return middle, weights / weights.sum(1, keepdims=True)
-
-
-def shrink(density: Tensor, factor: int) -> Tensor:
-    """Sum a density over squares of ``factor`` x ``factor`` pixels: the same people on fewer pixels.
-
-    A size that is no multiple is filled up with zeros below and on the right, so the last row and column of squares may
-    cover less of the image; the sum stays.
-
-    Args:
-        density: maps whose last two dimensions are height and width.
-        factor: side of a square in pixels, at least 1.
-
-    Shape: (..., H, W) to (..., ceil(H / factor), ceil(W / factor)).
-    Raises: ValueError if ``factor`` is below 1.
-
-    >>> shrink(torch.ones(3, 4), factor=2)
-    tensor([[4., 4.],
-            [2., 2.]])
-    """
-    require_whole('factor', factor, 1)
-    height, width = density.shape[-2:]
-    full = F.pad(density, (0, -width % factor, 0, -height % factor))
-    return full.unflatten(-1, (-1, factor)).sum(-1).unflatten(-2, (-1, factor)).sum(-2)

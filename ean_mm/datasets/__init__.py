@@ -5,7 +5,7 @@ from .digit_scans import DigitScans, load_digit_scans
 from .digit_scenes import DigitScene, SceneRecipe, compose_scene
 from .digit_segmentation import DigitScenes
 from .epoch_slices import EpochSlices
-from .generated_images import FirstImages, GeneratedImages, loads_files
+from .generated_images import FirstImages, GeneratedImages, loads_files, require_generable
 from .hold_out import hold_out
 from .missing_data import (
     MissingDataError,
@@ -34,4 +34,5 @@ __all__ = [
     'load_digit_scans',
     'loads_files',
     'require_data',
+    'require_generable',
 ]

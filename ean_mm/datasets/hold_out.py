@@ -1,4 +1,4 @@
-"""Hold part of a training set out, class by class, for the reward of a search."""
+"""Hold part of a training set out for the reward of a search."""
 
 from __future__ import annotations
 
@@ -17,39 +17,54 @@ ORDERS = ('first', 'seeded')
 def hold_out(
     dataset: dict | BaseDataset,
     part: str,
-    per_class: int = 100,
+    per_class: int | None = None,
+    num_images: int | None = None,
     order: str = 'first',
     seed: int = 0,
 ) -> BaseDataset:
-    """Build one side of a data set from which some samples of every class are held out.
+    """Build one side of a data set from which some samples are held out: so many of every class, or so many in all.
 
     ``part='reward'`` gives the held-out samples, ``part='train'`` the rest: with the same other
     arguments the two are disjoint and together complete. The result is the data set itself, cut to
     its side (so a broken image is never replaced by one of the other side). Samples keep their
     order. The transforms of a side are those of its ``dataset`` config.
     Source: the split of the search in arXiv:2011.14058, the first 100 images of each class of
-    ImageNet's training set.
+    ImageNet's training set. Differs: ``num_images`` serves data without class labels, such as
+    crowds and label maps.
 
     Args:
-        dataset: config of the data set, or the data set, which is left as it is; its samples carry
-            a ``gt_label``.
+        dataset: config of the data set, or the data set, which is left as it is.
         part: 'reward' or 'train'.
-        per_class: how many samples of every class are held out, at least 1.
-        order: 'first' takes each class's first samples, 'seeded' a random choice.
+        per_class: how many samples of every class are held out, at least 1; samples carry a
+            ``gt_label``.
+        num_images: how many samples are held out, at least 1; give this or ``per_class``.
+        order: 'first' takes the first samples (of each class), 'seeded' a random choice.
         seed: of the random choice, at least 0.
 
     Raises:
-        ValueError: if an argument is out of range or a class has no more than ``per_class`` samples.
-        TypeError: if the data set cannot give subsets or has no labels.
+        ValueError: if an argument is out of range, or no sample (of a class) would remain.
+        TypeError: if the data set cannot give subsets, or has no labels for ``per_class``.
         MissingDataError: if the files of the data set are missing.
     """
     require_one_of('part', part, PARTS)
     require_one_of('order', order, ORDERS)
-    require_whole('per_class', per_class, 1)
     require_whole('seed', seed, 0)
+    number = _require_one(per_class, num_images)
     whole = _build(dataset)
-    held_out = mark_per_class(read_labels(whole), per_class, seed=seed if order == 'seeded' else None)
+    labels = _put_into_one_class(whole, number) if per_class is None else read_labels(whole)
+    held_out = mark_per_class(labels, number, seed=seed if order == 'seeded' else None)
     return whole.get_subset(np.flatnonzero(held_out == (part == 'reward')).tolist())
+
+
+def _require_one(per_class: int | None, num_images: int | None) -> int:
+    if per_class is not None and num_images is None:
+        return require_whole('per_class', per_class, 1)
+    if num_images is not None and per_class is None:
+        return require_whole('num_images', num_images, 1)
+    raise ValueError(
+        f'`per_class` or `num_images` must be given, and not both, but got {per_class!r} and {num_images!r}; without class '
+        'labels give `num_images`.'
+    )
 
 
 def _build(dataset: dict | BaseDataset) -> BaseDataset:
@@ -63,6 +78,15 @@ def _build(dataset: dict | BaseDataset) -> BaseDataset:
             'wrap the HoldOut instead of the other way round.'
         )
     return dataset
+
+
+def _put_into_one_class(dataset: BaseDataset, num_images: int) -> np.ndarray:
+    if num_images >= len(dataset):
+        raise ValueError(
+            f'`num_images` must be below the size of the data set, but got {num_images!r}; '
+            f'{type(dataset).__name__} has {len(dataset)} samples.'
+        )
+    return np.zeros(len(dataset), dtype=int)
 
 
 def read_labels(dataset: BaseDataset) -> np.ndarray:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable
-from itertools import product
 from pathlib import Path
 
 from ..analysis import CostTable
 from ..evaluation import RememberedScores
-from ..search import Reward
+from ..search import Reward, rank_scheme
 from ..structures import ConnectionScheme, write_atomically
 
 MAX_SITES = 14
@@ -30,7 +29,7 @@ def list_schemes(blocks_per_stage: tuple[int, ...]) -> list[ConnectionScheme]:
             f'`score_all` must be off beyond {MAX_SITES} sites, but got on with {num_sites}, '
             f'which are {2**num_sites:,} schemes.'
         )
-    return [ConnectionScheme.from_mask(mask, blocks_per_stage) for mask in product((False, True), repeat=num_sites)]
+    return list(ConnectionScheme.every(blocks_per_stage))
 
 
 def score_atlas(
@@ -57,7 +56,7 @@ def write_atlas(path: Path, metrics: dict[ConnectionScheme, float], reward: Rewa
     rows = [
         (float(reward(metric, scheme.mask)), scheme, metric, costs.cost(scheme)) for scheme, metric in metrics.items()
     ]
-    rows.sort(key=lambda row: (-row[0], row[1].num_connected, str(row[1])))
+    rows.sort(key=lambda row: rank_scheme(row[1], row[0]))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator='\n')
     writer.writerow(COLUMNS)

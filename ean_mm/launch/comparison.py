@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.runner import Runner
 
 from ..hooks.retrain_config import RETRAIN_FILE
 from ..hooks.search_outcome import RESULTS_FILE
-from ..structures import write_atomically
+from ..hooks.wrapped_backbone import find_backbone_config
 from ..visualization import ResultRow, format_results
+from .training import METRICS_FILE, train_once
 
 NAMES = ('none', 'all', 'ticket')
 TITLE = 'trained: from scratch, on the test images; supernet: score of the shared weights on the reward images'
@@ -36,7 +36,7 @@ def compare(directory: Path, names: Sequence[str], seeds: Sequence[int]) -> str:
     results = _read_results(directory)
     rows = {row['name']: ResultRow(**{**row, 'trained': ()}) for row in results['rows']}
     for name in NAMES:
-        done = [_train(directory, name, seed, results['metric'], name in names) for seed in seeds]
+        done = [_test_metric(directory, name, seed, results['metric'], name in names) for seed in seeds]
         trained = tuple(value for value in done if value is not None)
         rows[name] = replace(rows[name], trained=trained)
     lines = [
@@ -57,27 +57,18 @@ def _read_results(directory: Path) -> dict:
     return json.loads(path.read_text())
 
 
-def _train(directory: Path, name: str, seed: int, metric: str, may_run: bool) -> float | None:
+def _test_metric(directory: Path, name: str, seed: int, metric: str, may_run: bool) -> float | None:
     """The test metric of a scheme trained from scratch; None if it has not been and may not be."""
     work_dir = directory / 'compare' / f'{name}_{seed}'
-    done = work_dir / 'metrics.json'
-    if not done.exists():
-        if not may_run:
-            return None
-        runner = Runner.from_cfg(_make_config(directory, name, seed, work_dir))
-        runner.train()
-        metrics = {key: float(value) for key, value in runner.test().items()}
-        write_atomically(done, json.dumps(metrics).encode())
-    return json.loads(done.read_text())[metric]
+    if not may_run and not (work_dir / METRICS_FILE).exists():
+        return None
+    return train_once(_make_config(directory, name), work_dir, seed)[metric]
 
 
-def _make_config(directory: Path, name: str, seed: int, work_dir: Path) -> Config:
+def _make_config(directory: Path, name: str) -> Config:
     cfg = Config.fromfile(directory / RETRAIN_FILE)
     if name != 'ticket':
-        backbone = cfg.model.backbone
+        backbone = find_backbone_config(cfg.model)
         del backbone['ticket']
-        backbone.scheme = name
-    cfg.work_dir = str(work_dir)
-    cfg.randomness = dict(seed=seed)
-    cfg.resume = (work_dir / 'last_checkpoint').exists()
+        backbone['scheme'] = name
     return cfg

@@ -9,7 +9,7 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-from ..datasets import find_missing_data, loads_files
+from ..datasets import find_missing_data, loads_files, require_generable
 from ..evaluation import find_pipeline
 
 NUM_ITERATIONS = 2
@@ -20,8 +20,11 @@ LOADED_SIZE, SMALL_SIZE = 256, 32
 def shorten_run(cfg: Config) -> Config:
     """Return a config that runs two iterations of each phase in a work directory of its own.
 
-    Batches hold at most eight images. A data set whose files are missing is replaced by random images, with a log line
-    that says so. The model, the hooks and their order stay as they are.
+    Batches hold at most eight images. A data set whose files are missing is replaced by random images (with labels, label maps
+    and points), with a log line that says so. The model, the hooks and their order stay as they are.
+
+    Raises:
+        ValueError: if a data set is missing whose pipeline loads more than images and label maps.
     """
     cfg = copy.deepcopy(cfg)
     cfg.work_dir = str(Path(cfg.work_dir) / 'fast_dev_run')
@@ -59,6 +62,7 @@ def _shorten_loader(cfg: Config, name: str) -> None:
         return
     print_log(f'{name} runs on random images: {missing}', logger='current')
     pipeline = find_pipeline(loader.dataset)
+    require_generable(pipeline)
     loader.dataset = dict(
         type='ean_mm.GeneratedImages',
         num_images=num_images,
@@ -77,4 +81,7 @@ def _find_all(node: object, name: str) -> Iterator[int]:
         if name in node:
             yield node[name]
         for value in node.values():
+            yield from _find_all(value, name)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
             yield from _find_all(value, name)

@@ -23,6 +23,7 @@ from ..structures import ConnectionScheme, Ticket, write_atomically
 from ..visualization import TransferRow, draw_predictions, format_transfer
 from .data import check_data
 from .predictions import load_predictions, predict
+from .training import make_runner, train_once
 from .weights import check_weights
 
 NAMES = ('none', 'all', 'ticket', 'random')
@@ -121,7 +122,7 @@ class _Facts:
     """What schemes cost in the network of the task, measured side by side in one network that has them all."""
 
     def __init__(self, full: Config, ticket: Ticket, schemes: Sequence[ConnectionScheme]):
-        runner = _make_runner(full, Path(full.work_dir) / COMMON_FOLDER / 'costs', seed=0)
+        runner = make_runner(full, Path(full.work_dir) / COMMON_FOLDER / 'costs', seed=0)
         model: Any = unwrap(runner.model).eval()
         backbone = find_backbone(model)
         ticket.check_backbone(backbone.fingerprint)
@@ -172,7 +173,7 @@ def _draw_start(full: Config, seed: int) -> Path:
     """Save the weights that all networks of a seed start from: those of the one with attention everywhere."""
     path = Path(full.work_dir) / COMMON_FOLDER / f'start_{seed}.pth'
     if not path.exists():
-        runner = _make_runner(full, path.with_suffix(''), seed)
+        runner = make_runner(full, path.with_suffix(''), seed)
         model: Any = unwrap(runner.model)
         model.init_weights()
         runner.load_or_resume()
@@ -183,26 +184,14 @@ def _draw_start(full: Config, seed: int) -> Path:
 
 
 def _train(cfg: Config, name: str, seed: int, start: Path) -> dict[str, float]:
-    """The test metrics of a network trained with this config."""
+    """The test metrics of a network trained with this config, which also leaves predictions."""
     work_dir = Path(cfg.work_dir) / f'{name}_{seed}'
-    done = work_dir / 'metrics.json'
-    if not done.exists():
-        cfg.resume = (work_dir / 'last_checkpoint').exists()
-        cfg.load_from = None if cfg.resume else str(start)
-        runner = _make_runner(cfg, work_dir, seed)
-        runner.train()
-        metrics = {key: float(value) for key, value in runner.test().items()}
+    cfg.load_from = str(start)
+
+    def finish(runner: Runner) -> None:
         predict(unwrap(runner.model), runner.test_dataloader, work_dir)
-        write_atomically(done, json.dumps(metrics).encode())
-    return json.loads(done.read_text())
 
-
-def _make_runner(cfg: Config, work_dir: Path, seed: int) -> Runner:
-    cfg = copy.deepcopy(cfg)
-    cfg.work_dir = str(work_dir)
-    cfg.experiment_name = str(work_dir)  # the default is the time in seconds, and runs that share it share their log
-    cfg.randomness = {**(cfg.get('randomness') or {}), 'seed': seed}
-    return Runner.from_cfg(cfg)
+    return train_once(cfg, work_dir, seed, finish)
 
 
 def _require_no_search(cfg: Config) -> None:

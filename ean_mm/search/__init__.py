@@ -8,7 +8,7 @@ from .racing import Race, RaceSettings, slices_are_additive
 from .random_search import RandomSearch
 from .record import SearchRecord
 from .reinforce import Reinforce
-from .results import Evaluation, SearchResult, StepReport
+from .results import Evaluation, SearchResult, StepReport, rank_scheme
 from .reward import Reward
 from .scoring import Measurement, ScoreMany, one_by_one
 from .state_file import SearchStateError
@@ -35,6 +35,7 @@ __all__ = [
     'StepReport',
     'Strategy',
     'one_by_one',
+    'rank_scheme',
     'seeded_generator',
     'slices_are_additive',
 ]

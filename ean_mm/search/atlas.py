@@ -7,11 +7,11 @@ import io
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import product
 from pathlib import Path
 
 from ..structures import ConnectionScheme
 from ..structures.shorten import shorten
+from .results import rank_scheme
 from .reward import Reward
 
 NEEDED_COLUMNS = ('scheme', 'connected', 'metric')
@@ -85,16 +85,15 @@ class Atlas:
             for scheme, metric in self._metrics.items()
             if scheme.num_connected >= min_connected
         }
-        first = min(rewards, key=lambda scheme: (-rewards[scheme], scheme.num_connected, str(scheme)))
+        first = min(rewards, key=lambda scheme: rank_scheme(scheme, rewards[scheme]))
         return first, rewards[first]
 
     def _require_all(self) -> None:
         num_sites = sum(self.blocks_per_stage)
         if len(self._metrics) == 2**num_sites:
             return
-        masks = product((False, True), repeat=num_sites)
-        schemes = (ConnectionScheme.from_mask(mask, self.blocks_per_stage) for mask in masks)
-        missing = next(scheme for scheme in schemes if scheme not in self._metrics)
+        everything = ConnectionScheme.every(self.blocks_per_stage)
+        missing = next(scheme for scheme in everything if scheme not in self._metrics)
         raise AtlasError(
             f'`metrics` must hold all 2^{num_sites} schemes of {self.blocks_per_stage} blocks per stage, but got '
             f"{len(self._metrics)}, without '{missing}'; let --score-all write it anew."

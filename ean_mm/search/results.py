@@ -10,6 +10,16 @@ from ..structures import ConnectionScheme, DamagedFileError
 from ..structures.checks import require_whole
 
 
+def rank_scheme(scheme: ConnectionScheme, reward: float | None) -> tuple[float, int, str]:
+    """A key that sorts schemes: high reward first, then few connections, then the bits; no reward comes last.
+
+    >>> schemes = [ConnectionScheme.from_string(bits) for bits in ('11', '10', '01')]
+    >>> [str(scheme) for scheme in sorted(schemes, key=lambda scheme: rank_scheme(scheme, 2.0))]
+    ['01', '10', '11']
+    """
+    return float('inf') if reward is None else -reward, scheme.num_connected, str(scheme)
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """One scoring of one scheme; a line of ``search.jsonl``.
@@ -40,9 +50,8 @@ class Evaluation:
 
     @property
     def rank(self) -> tuple[float, int, str]:
-        """Sorts successful evaluations: high reward first, then few connections, then the bits."""
-        reward = -self.reward if self.reward is not None else float('inf')
-        return reward, self.scheme.num_connected, str(self.scheme)
+        """Sorts evaluations; see :func:`rank_scheme`."""
+        return rank_scheme(self.scheme, self.reward)
 
     def to_line(self) -> bytes:
         """The evaluation as a line of strict JSON."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -137,6 +138,19 @@ class ConnectionScheme:
     def none(cls, blocks_per_stage: Sequence[int]) -> ConnectionScheme:
         """No block connected: the bare backbone."""
         return cls._constant(False, _check_layout(blocks_per_stage))
+
+    @classmethod
+    def every(cls, blocks_per_stage: Sequence[int]) -> Iterator[ConnectionScheme]:
+        """Every scheme of a layout, one at a time: 2^n of n blocks, counted up, so that neighbours agree on their first bits.
+
+        Raises:
+            ValueError: if the layout is none.
+
+        >>> [str(scheme) for scheme in ConnectionScheme.every((1, 1))]
+        ['0 0', '0 1', '1 0', '1 1']
+        """
+        layout = _check_layout(blocks_per_stage)
+        return (cls.from_mask(mask, layout) for mask in product((False, True), repeat=sum(layout)))
 
     @classmethod
     def _constant(cls, connected: bool, layout: tuple[int, ...]) -> ConnectionScheme:

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ean_mm.counting import density_map, shrink
+from ean_mm.counting import density_map
 
 SETTINGS = settings(max_examples=100, deadline=None)
 
@@ -104,21 +104,3 @@ def test_points_that_are_not_on_the_image_are_refused(points, match):
 def test_wrong_numbers_are_refused(change, match):
     with pytest.raises(ValueError, match=match):
         density_map(**{**dict(points=np.zeros((0, 2)), height=5, width=5), **change})
-
-
-@SETTINGS
-@given(st.integers(1, 20), st.integers(1, 20), st.integers(1, 9), st.integers(0, 2**16))
-def test_shrinking_sums_squares_and_loses_nobody(height, width, factor, seed):
-    density = torch.rand(2, height, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    small = shrink(density, factor)
-    assert small.shape == (2, math.ceil(height / factor), math.ceil(width / factor))
-    for i in range(small.shape[1]):
-        for j in range(small.shape[2]):
-            square = density[:, i * factor : (i + 1) * factor, j * factor : (j + 1) * factor]
-            torch.testing.assert_close(small[:, i, j], square.sum((1, 2)))
-    torch.testing.assert_close(small.sum(), density.sum())
-
-
-def test_a_factor_below_one_is_refused():
-    with pytest.raises(ValueError, match='`factor` must be a whole number of at least 1, but got 0'):
-        shrink(torch.ones(2, 2), 0)

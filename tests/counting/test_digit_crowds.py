@@ -10,7 +10,7 @@ from scipy.io import loadmat
 
 from ean_mm.counting.crowd_dataset import CrowdDataset
 from ean_mm.counting.digit_crowds import DigitCrowds, encode_points
-from ean_mm.datasets import compose_scene
+from ean_mm.datasets import compose_scene, hold_out
 
 
 @pytest.fixture
@@ -67,6 +67,18 @@ def test_other_crowds_in_the_folder_are_refused(root):
         DigitCrowds(root, num_scenes=0)
     with pytest.raises(ValueError, match=r'`num_digits` must be at most 49 where digits of 18 pixels share 128 x 128'):
         DigitCrowds(root, num_digits=(0, 50))
+
+
+def test_reward_crowds_are_held_out_with_their_points(root):
+    whole = DigitCrowds(root, num_scenes=9)
+    expected = {info['img_path']: info['points'].tolist() for info in map(whole.get_data_info, range(9))}
+    published = dict(type='ean_mm.CrowdDataset', data_root=root, split='train')
+    sides = [hold_out(published, part, num_images=3, order='seeded', seed=2) for part in ('train', 'reward')]
+    infos = [[side.get_data_info(i) for i in range(len(side))] for side in sides]
+    assert [len(each) for each in infos] == [6, 3]
+    found = {info['img_path']: info['points'].tolist() for each in infos for info in each}
+    assert found == expected
+    assert isinstance(sides[1], CrowdDataset)
 
 
 def test_scipy_is_asked_for(monkeypatch):

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from mmengine.dataset import BaseDataset, ConcatDataset
+from segmentation_data import write_data
 
 from ean_mm.datasets import CuedDigits, MissingDataError
 from ean_mm.datasets.hold_out import hold_out, mark_per_class, read_labels
@@ -36,6 +39,75 @@ def test_seeded_depends_on_the_seed_alone():
     chosen = [scenes_of(both_sides(dataset=DIGITS, per_class=2, order='seeded', seed=seed)[1]) for seed in (5, 5, 6)]
     assert chosen[0] == chosen[1] != chosen[2]
     assert chosen[0] == sorted(chosen[0]) != list(range(20))
+
+
+class Labelled(BaseDataset):
+    """Samples with the given annotations."""
+
+    def __init__(self, infos):
+        self.infos = infos
+        super().__init__()
+
+    def load_data_list(self):
+        return self.infos
+
+
+UNLABELLED = Labelled([dict(number=i) for i in range(50)])
+
+
+def numbers_of(dataset) -> list[int]:
+    return [dataset.get_data_info(i)['number'] for i in range(len(dataset))]
+
+
+@pytest.mark.parametrize('order', ['first', 'seeded'])
+@pytest.mark.parametrize('num_images', [1, 12, 49])
+def test_without_labels_so_many_are_held_out_in_all(order, num_images):
+    train, reward = (
+        numbers_of(hold_out(UNLABELLED, part, num_images=num_images, order=order)) for part in ('train', 'reward')
+    )
+    assert len(reward) == num_images
+    assert sorted(train + reward) == list(range(50))
+    assert (train, reward) == (sorted(train), sorted(reward))
+    if order == 'first':
+        assert reward == list(range(num_images))
+    assert numbers_of(UNLABELLED) == list(range(50))
+
+
+def test_without_labels_a_seeded_choice_depends_on_the_seed_alone():
+    chosen = [numbers_of(hold_out(UNLABELLED, 'reward', num_images=9, order='seeded', seed=s)) for s in (5, 5, 6)]
+    assert chosen[0] == chosen[1] != chosen[2]
+    assert list(range(9)) not in chosen
+
+
+def test_so_many_in_all_are_held_out_of_classes_as_well():
+    train, reward = both_sides(dataset=DIGITS, num_images=7)
+    assert (scenes_of(reward), scenes_of(train)) == (list(range(7)), list(range(7, 60)))
+
+
+def test_label_maps_stay_with_their_images(tmp_path):
+    scenes = dict(type='ean_mm.DigitScenes', data_root=str(tmp_path), num_scenes=9)
+    sides = both_sides(dataset=scenes, num_images=4, order='seeded', seed=1)
+    names = [[side.get_data_info(i)['img_path'][-10:] for i in range(len(side))] for side in sides]
+    assert [len(each) for each in names] == [5, 4]
+    assert sorted(names[0] + names[1]) == [f'{i:06}.png' for i in range(9)]
+    for side in sides:
+        infos = [side.get_data_info(i) for i in range(len(side))]
+        assert all(info['seg_map_path'] == info['img_path'].replace('img_dir', 'ann_dir') for info in infos)
+        assert side.metainfo['classes'][0] == 'background'
+
+
+def test_reward_images_of_a_data_set_for_segmentation(tmp_path):
+    pytest.importorskip('mmseg.models')
+    written = write_data('cityscapes', tmp_path)
+    prefix = dict(img_path='leftImg8bit/train', seg_map_path='gtFine/train')
+    pipeline = [dict(type=f'mmseg.{name}') for name in ('LoadImageFromFile', 'LoadAnnotations', 'PackSegInputs')]
+    scenes = dict(type='mmseg.CityscapesDataset', data_root=str(tmp_path), data_prefix=prefix, pipeline=pipeline)
+    sides = both_sides(dataset=scenes, num_images=1)
+    samples = [side[0]['data_samples'] for side in sides]
+    assert [len(side) for side in sides] == [1, 1]
+    assert len({sample.img_path for sample in samples}) == 2
+    for sample in samples:
+        assert (sample.gt_sem_seg.data[0].numpy() == written[Path(sample.seg_map_path).name]).all()
 
 
 def test_first_agrees_with_one_scan_per_class():
@@ -89,24 +161,26 @@ def test_every_label_is_read_once():
         (dict(per_class=0), r'`per_class` must be a whole number of at least 1, but got 0\.'),
         (dict(seed=-1), r'`seed` must be a whole number of at least 0, but got -1\.'),
         (dict(per_class=6), r'below the size of every class, but got 6; class 0 has 6 samples\.'),
+        (
+            dict(per_class=None),
+            r'`per_class` or `num_images` must be given, and not both, but got None and None; without',
+        ),
+        (
+            dict(num_images=3),
+            r'`per_class` or `num_images` must be given, and not both, but got 1 and 3; without class',
+        ),
+        (dict(per_class=None, num_images=0), r'`num_images` must be a whole number of at least 1, but got 0\.'),
+        (
+            dict(per_class=None, num_images=60),
+            r'`num_images` must be below the size of the data set, but got 60; CuedDigits has 60 samples\.',
+        ),
         (dict(dataset={}), r"`dataset` must be a dict with a 'type', but got \{\}"),
         (dict(dataset=dict(type='ean_mm.CuedDigit')), r"did you mean 'ean_mm.CuedDigits'"),
     ],
 )
 def test_refused_values(arguments, message):
     with pytest.raises(ValueError, match=message):
-        hold_out(**{**dict(dataset=DIGITS, part='train'), **arguments})
-
-
-class Labelled(BaseDataset):
-    """Samples with the given annotations."""
-
-    def __init__(self, infos):
-        self.infos = infos
-        super().__init__()
-
-    def load_data_list(self):
-        return self.infos
+        hold_out(**{**dict(dataset=DIGITS, part='train', per_class=1), **arguments})
 
 
 @pytest.mark.parametrize(
@@ -120,7 +194,7 @@ class Labelled(BaseDataset):
 )
 def test_refused_data_sets(dataset, message):
     with pytest.raises(TypeError, match=message):
-        hold_out(dataset, part='train')
+        hold_out(dataset, part='train', per_class=1)
 
 
 @pytest.fixture
@@ -155,4 +229,4 @@ def test_missing_files_are_one_sentence(tmp_path):
     pytest.importorskip('mmpretrain')
     inner = dict(type='mmpretrain.ImageNet', data_root=str(tmp_path), split='train')
     with pytest.raises(MissingDataError, match=r"train/ and val/ .* where '.*/train' is missing; get"):
-        hold_out(inner, part='train')
+        hold_out(inner, part='train', per_class=1)

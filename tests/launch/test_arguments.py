@@ -100,6 +100,7 @@ def test_missing_data_is_named_before_anything_is_built(tiny_config):
     tiny_config.val_dataloader.dataset = dict(
         type='ean_mm.HoldOut',
         part='reward',
+        per_class=100,
         dataset=dict(type='ImageNet', data_root='nowhere/imagenet', split='train'),
     )
     with pytest.raises(OSError, match=r"but got 'nowhere/imagenet' .* https://www.image-net.org"):

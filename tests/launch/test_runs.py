@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.runner import Runner
+from tiny_tasks import load_tiny
 
 from ean_mm.evaluation import SupernetError
 from ean_mm.launch import compare, describe_plan, find_checkpoint, shorten_run
@@ -42,7 +43,7 @@ class TestFastDevRun:
         assert max(steps[2:]) == 1
 
     def test_missing_data_is_replaced_by_random_images(self, tiny_config):
-        held_out = dict(type='ean_mm.HoldOut', dataset=IMAGENET)
+        held_out = dict(type='ean_mm.HoldOut', per_class=100, dataset=IMAGENET)
         tiny_config.train_dataloader.dataset = dict(held_out, part='train')
         tiny_config.val_dataloader.dataset = dict(held_out, part='reward')
         short = shorten_run(tiny_config)
@@ -50,6 +51,20 @@ class TestFastDevRun:
         assert short.train_dataloader.dataset.num_classes == 10
         run(short)
         assert Ticket.load(Path(short.work_dir) / 'ticket.json')
+
+    @pytest.mark.parametrize('name', ['train_dataloader', 'test_dataloader'])
+    def test_missing_data_that_nothing_can_stand_for_is_named_at_once(self, tiny_config, name):
+        boxes = dict(type='LoadAnnotations', with_bbox=True)
+        tiny_config[name].dataset = dict(IMAGENET, pipeline=[dict(type='LoadImageFromFile'), boxes])
+        with pytest.raises(
+            ValueError, match=r"`pipeline` must load nothing .* but got \{.*'with_bbox': True\}; put the data"
+        ):
+            shorten_run(tiny_config)
+
+    def test_the_number_of_classes_is_that_of_the_first_of_several_heads(self, tiny_config):
+        tiny_config.model = dict(type='Cascade', decode_head=[dict(num_classes=7), dict(num_classes=7)])
+        tiny_config.train_dataloader.dataset = IMAGENET
+        assert shorten_run(tiny_config).train_dataloader.dataset.num_classes == 7
 
     def test_the_given_config_stays_as_it_is(self, tiny_config):
         before = copy.deepcopy(tiny_config.to_dict())
@@ -72,6 +87,23 @@ class TestPlan:
     def test_missing_data_leaves_its_part_open(self, tiny_config):
         tiny_config.train_dataloader.dataset = IMAGENET
         text = ' '.join(describe_plan(tiny_config).split())
+        assert 'how many there are is unknown, the data is missing' in text
+
+    @pytest.mark.parametrize(
+        ('name', 'dataset', 'mmseg'),
+        [
+            ('counter_resnet20_se_digitcrowds', 'ean_mm.CrowdDataset', False),
+            ('fcn_resnet20_se_digitscenes', 'mmseg.CityscapesDataset', True),
+        ],
+    )
+    def test_other_tasks_are_planned_without_their_data(self, tmp_path, name, dataset, mmseg):
+        pytest.importorskip('mmseg.models' if mmseg else 'mmengine')
+        cfg = load_tiny(name, tmp_path)
+        for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+            loader.dataset = dict(type=dataset, data_root='no/where', pipeline=loader.dataset.pipeline)
+        text = ' '.join(describe_plan(cfg).split())
+        assert '8 x 256 x 256' in text
+        assert 'at most 8 schemes; ' in text  # three blocks
         assert 'how many there are is unknown, the data is missing' in text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from itertools import product
 
@@ -10,7 +11,7 @@ from toy_search import LAYOUT, WEIGHTS
 
 from ean_mm.analysis.cost import Cost
 from ean_mm.hooks.atlas import list_schemes, write_atlas
-from ean_mm.search import Atlas, AtlasError, Reward
+from ean_mm.search import Atlas, AtlasError, Evaluation, Reward
 from ean_mm.structures import ConnectionScheme
 
 SCHEMES = [ConnectionScheme.from_mask(mask, LAYOUT) for mask in product((False, True), repeat=4)]
@@ -34,6 +35,16 @@ def test_what_is_written_is_read_to_the_last_bit(path):
     assert {scheme: atlas(scheme) for scheme in SCHEMES} == METRICS
     assert (len(atlas), atlas.blocks_per_stage) == (16, LAYOUT)
     assert list_schemes(LAYOUT) == SCHEMES
+
+
+def test_rows_stand_in_the_order_in_which_a_search_ranks(tmp_path):
+    metrics = {scheme: float(scheme.num_connected % 2) for scheme in reversed(SCHEMES)}
+    write_atlas(tmp_path / 'atlas.csv', metrics, Reward(), FreeOfCharge())
+    with open(tmp_path / 'atlas.csv') as file:
+        rows = [row['scheme'] for row in csv.DictReader(file)]
+    ranked = sorted((Evaluation(s, 'proposal', 0, m, m) for s, m in metrics.items()), key=lambda each: each.rank)
+    assert rows == [str(evaluation.scheme) for evaluation in ranked]
+    assert rows[:5] == ['00 01', '00 10', '01 00', '10 00', '01 11']
 
 
 def test_the_best_counts_enough_connections_and_breaks_ties_as_a_search_does():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from itertools import islice, product
 
 import numpy as np
 import pytest
@@ -95,6 +96,19 @@ def test_spellings_round_trip(data):
     assert scheme.mask.tolist() == mask
     assert scheme.num_connected == sum(mask)
     assert sum(scheme.connected_per_stage) == sum(mask)
+
+
+@pytest.mark.parametrize('layout', [(1,), (3,), (1, 1), (2, 3), (1, 2, 1)])
+def test_every_scheme_comes_once_and_counts_up(layout):
+    schemes = list(ConnectionScheme.every(layout))
+    assert [tuple(scheme.mask.tolist()) for scheme in schemes] == list(product((False, True), repeat=sum(layout)))
+    assert {scheme.blocks_per_stage for scheme in schemes} == {layout}
+    assert [int(str(scheme).replace(' ', ''), 2) for scheme in schemes] == list(range(2 ** sum(layout)))
+
+
+def test_every_scheme_of_a_large_network_is_made_when_it_is_asked_for():
+    first = list(islice(ConnectionScheme.every((30, 30)), 2))
+    assert [str(scheme) for scheme in first] == [f'{"0" * 30} {"0" * 30}', f'{"0" * 30} {"0" * 29}1']
 
 
 # -- a value --------------------------------------------------------------------------------------
@@ -220,6 +234,8 @@ def test_layout_must_be_positive_whole_numbers(layout):
         ConnectionScheme.all(layout)
     with pytest.raises(ValueError, match='`blocks_per_stage` must be positive whole numbers'):
         ConnectionScheme.from_mask([True], layout)
+    with pytest.raises(ValueError, match='`blocks_per_stage` must be positive whole numbers'):
+        ConnectionScheme.every(layout)
 
 
 @pytest.mark.parametrize(

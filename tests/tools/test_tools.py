@@ -7,10 +7,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
+from segmentation_data import shrink
+from tiny_tasks import load_tiny
+
+from ean_mm.structures import Ticket
 
 ROOT = Path(__file__).parents[2]
 DIGITS = str(ROOT / 'configs/ean/resnet20_se_digits.py')
 RESNET50 = str(ROOT / 'configs/ean/resnet50_se.py')
+
+NO_WEIGHTS = ('type=Pretrained', 'checkpoint=no/where.pth')
 
 pytest.importorskip('mmpretrain')
 
@@ -75,6 +82,16 @@ def test_the_printed_next_command_runs_as_printed(tiny_config, tmp_path):
         ),
         (
             'search',
+            [DIGITS, '--cfg-options', 'load_from=no/where.pth'],
+            "`load_from` must be a file of weights, but got 'no/where.pth', which does not exist; train them first,",
+        ),
+        (
+            'search',
+            [DIGITS, '--fast-dev-run', '--cfg-options', *(f'model.backbone.init_cfg.{each}' for each in NO_WEIGHTS)],
+            "`model.backbone.init_cfg.checkpoint` must be a file of weights, but got 'no/where.pth', which does not exist;",
+        ),
+        (
+            'search',
             [DIGITS, '--cfg-options', 'custom_hooks.1.reward.metric=top1'],
             "`reward.metric` must be one the evaluator reports ('accuracy/top1'), but got 'top1'",
         ),
@@ -86,6 +103,55 @@ def test_wrong_input_gets_one_sentence(tmp_path, tool, arguments, message):
     assert message in result.stderr
     assert 'Traceback' not in result.stderr
     assert result.stderr.strip().splitlines()[-1].startswith('error: ')
+
+
+def load_counter(directory):
+    """The search of ShanghaiTech, an eighth as wide and on small crops; its data is missing."""
+    cfg = Config.fromfile(ROOT / 'configs/ean/counter_resnet50_se_shanghaitech_b.py')
+    cfg.model.backbone.backbone.update(base_channels=8, stem_channels=8)
+    cfg.model.backbone.attention.reduction = 4
+    cfg.model.backbone.init_cfg = None
+    cfg.model.head.update(in_channels=128, hidden_channels=16)
+    cfg.train_dataloader.dataset.dataset.pipeline[1].update(height=64, width=80)
+    cfg.custom_hooks[1].update(min_connected=1, retrain_config=None)
+    return cfg
+
+
+def load_segmentor(directory):
+    """FCN on Cityscapes as a search, narrow and on small crops; its data is missing."""
+    cfg = shrink(
+        Config.fromfile(ROOT / 'configs/ean/fcn_resnet50_se_ticket_cityscapes.py'), directory / 'no', directory
+    )
+    cfg.model.backbone.ticket = None
+    train, test = cfg.train_dataloader.dataset, cfg.test_dataloader.dataset
+    held_out = dict(type='ean_mm.HoldOut', num_images=500)
+    cfg.train_dataloader.dataset = dict(held_out, part='train', dataset=train)
+    cfg.val_dataloader.dataset = dict(held_out, part='reward', dataset=dict(train, pipeline=test.pipeline))
+    search = load_tiny('fcn_resnet20_se_digitscenes', directory)
+    cfg.custom_hooks = search.custom_hooks
+    return cfg
+
+
+@pytest.mark.parametrize('load', [load_counter, load_segmentor])
+def test_counting_and_segmentation_are_rehearsed_without_their_data(tmp_path, load):
+    if load is load_segmentor:
+        pytest.importorskip('mmseg.models')
+    cfg = load(tmp_path)
+    cfg.work_dir = str(tmp_path / 'work')
+    cfg.log_level = 'INFO'
+    cfg.dump(str(tmp_path / 'small.py'))
+    result = run(ROOT / 'tools/search.py', tmp_path / 'small.py', '--fast-dev-run', cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    for name in ('train', 'val', 'test'):
+        assert result.stdout.count(f'{name}_dataloader runs on random images: `data_root` must hold') == 1
+    directory = tmp_path / 'work/fast_dev_run'
+    ticket = Ticket.load(directory / 'ticket.json')
+    metric = cfg.custom_hooks[1].reward.metric
+    assert ticket.metrics.keys() == {metric, 'reward'}
+    (scalars,) = (directory / 'retrain/fast_dev_run').rglob('scalars.json')
+    last = json.loads(scalars.read_text().splitlines()[-1])
+    assert {'mIoU', 'count/neg_mae'} & last.keys() == {metric}
+    assert (directory / 'retrain/fast_dev_run/iter_2.pth').exists()
 
 
 @pytest.mark.slow

@@ -30,7 +30,7 @@ def test_the_chosen_schemes_are_trained_and_shown(tmp_path):
     names = {path.name for path in (tmp_path / 'work').iterdir() if path.is_dir()}
     assert names == {'none_0', 'none_1', 'ticket_0', 'ticket_1', 'common'}
     assert '│ ticket │ 1 0 1' in result.stdout
-    assert result.stdout.splitlines()[-1] == f'Picture: {tmp_path}/work/transfer.png'
+    assert result.stdout.splitlines()[-1] == f'Picture: {tmp_path / "work" / "transfer.png"}'
 
 
 @pytest.mark.parametrize(
