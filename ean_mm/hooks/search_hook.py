@@ -27,8 +27,9 @@ from ..structures import Ticket
 from ..visualization import SearchProgress
 from .atlas import list_schemes, score_atlas, write_atlas
 from .identity import require_same_training, search_identity, training_identity
+from .retrain_config import RETRAIN_FILE
 from .scoring import Scoring, load_scores
-from .search_outcome import Outcome
+from .search_outcome import COMPARISON_FOLDER, FIGURE_FILE, RESULTS_FILE, Outcome
 from .supernet_hook import SUPERNET_FILE
 from .ticket_facts import TicketMaker
 from .wrapped_backbone import find_backbone, unwrap
@@ -131,7 +132,7 @@ class SearchHook(Hook):
         identity = search_identity(runner.cfg, self._settings(runner))
         self.record = SearchRecord(directory, identity, is_writer=runner.rank == 0).open()
         if self.restart:
-            moved = self.record.restart(*_training_files(directory))
+            moved = self.record.restart(*_own_files(directory))
             runner.logger.info(f'Files of the earlier search moved to {moved}' if moved else 'Nothing to move')
         barrier()
 
@@ -320,7 +321,8 @@ def _reward_loader(runner: Runner) -> dict:
     return runner.cfg.val_dataloader
 
 
-def _training_files(directory: Path) -> list[str]:
-    """What supernet training leaves in the work directory, which a restart moves aside with the search."""
-    patterns = (SUPERNET_FILE, 'epoch_*.pth', 'iter_*.pth', 'last_checkpoint')
+def _own_files(directory: Path) -> list[str]:
+    """What training and search leave in the work directory beside the record, which a restart moves aside with it."""
+    outcome = (RESULTS_FILE, FIGURE_FILE, RETRAIN_FILE, COMPARISON_FOLDER)  # trained from a ticket that is no more
+    patterns = (SUPERNET_FILE, 'epoch_*.pth', 'iter_*.pth', 'last_checkpoint', *outcome)
     return sorted(path.name for pattern in patterns for path in directory.glob(pattern))

@@ -19,6 +19,7 @@ from .retrain_config import write_retrain_config
 
 RESULTS_FILE = 'results.json'
 FIGURE_FILE = 'search.png'
+COMPARISON_FOLDER = 'compare'  # networks trained from scratch with the ticket and without
 TITLE = 'Scores of the shared supernet on the reward images (not of networks trained alone)'
 
 

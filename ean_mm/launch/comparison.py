@@ -10,7 +10,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from ..hooks.retrain_config import RETRAIN_FILE
-from ..hooks.search_outcome import RESULTS_FILE
+from ..hooks.search_outcome import COMPARISON_FOLDER, RESULTS_FILE
 from ..hooks.wrapped_backbone import find_backbone_config
 from ..visualization import ResultRow, format_results
 from .training import METRICS_FILE, train_once
@@ -59,7 +59,7 @@ def _read_results(directory: Path) -> dict:
 
 def _test_metric(directory: Path, name: str, seed: int, metric: str, may_run: bool) -> float | None:
     """The test metric of a scheme trained from scratch; None if it has not been and may not be."""
-    work_dir = directory / 'compare' / f'{name}_{seed}'
+    work_dir = directory / COMPARISON_FOLDER / f'{name}_{seed}'
     if not may_run and not (work_dir / METRICS_FILE).exists():
         return None
     return train_once(_make_config(directory, name), work_dir, seed)[metric]

@@ -5,7 +5,7 @@ from .gate_figure import draw_gates
 from .prediction_figure import Prediction, draw_predictions
 from .progress import SearchProgress
 from .regret_figure import draw_regrets
-from .results_table import ResultRow, format_results, to_text
+from .results_table import ResultRow, format_results, format_trained, to_text
 from .search_figure import ScoredScheme, draw_search
 from .transfer_table import TransferRow, format_transfer
 
@@ -22,6 +22,7 @@ __all__ = [
     'draw_search',
     'format_deploy',
     'format_results',
+    'format_trained',
     'format_transfer',
     'to_text',
 ]

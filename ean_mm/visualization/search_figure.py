@@ -94,7 +94,7 @@ def _draw_blocks(
     use = np.mean([scheme.mask for scheme in best], axis=0)
     position = np.arange(len(use))
     axes.bar(position, use, color='lightgray')
-    if ticket is not None:
+    if ticket is not None and ticket.any():
         axes.plot(position[ticket], use[ticket], '*', color='tab:red', markersize=11, clip_on=False, label='ticket')
         axes.legend(loc='upper right')
     for edge in np.cumsum(blocks_per_stage)[:-1]:

@@ -205,12 +205,17 @@ def test_the_supernet_of_another_training_is_refused(tiny_config):
 def test_restart_moves_the_old_search_aside(tiny_config):
     search(tiny_config)
     before = read(tiny_config, 'search.jsonl')
+    compared = Path(tiny_config.work_dir) / 'compare/ticket_0'
+    compared.mkdir(parents=True)
     tiny_config.custom_hooks[1].update(seed=1, restart=True)
     search(tiny_config)
+    assert not compared.exists()
     aside = Path(tiny_config.work_dir) / 'previous_1'
     assert (aside / 'search.jsonl').read_bytes() == before
     assert (aside / 'supernet.pth').exists()
     assert (aside / 'epoch_2.pth').exists()
+    assert (aside / 'results.json').exists()
+    assert (aside / 'compare/ticket_0').exists()
     assert read(tiny_config, 'search.jsonl') != before
 
 

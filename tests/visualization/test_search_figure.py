@@ -1,5 +1,7 @@
 """The figure shows the data it is given."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -47,6 +49,14 @@ def test_estimates_are_hollow_and_count_for_nothing_else(tmp_path):
     assert spread.lines[1].get_fillstyle() == 'none'
     assert [bar.get_height() for bar in blocks.patches] == [1, 0, 0, 0]
     figure.savefig(tmp_path / 'x.png')
+
+
+def test_a_ticket_without_connections_has_no_star(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')  # matplotlib gives up its layout with a warning only
+        figure = draw_search(SCHEMES, (2, 2), SCHEMES[0].mask, 'm')
+        figure.savefig(tmp_path / 'x.png')
+    assert not [line for line in figure.axes[2].lines if line.get_label() == 'ticket']
 
 
 def test_a_search_without_ticket_is_drawn_too(tmp_path):
