@@ -14,6 +14,7 @@ model = dict(
         strides=(1, 2, 2),
         dilations=(1, 1, 1),
         out_indices=(2,),
+        zero_init_residual=False,
     ),
     neck=dict(type='GlobalAveragePooling'),
     head=dict(type='LinearClsHead', num_classes=10, in_channels=64, topk=(1,)),
@@ -39,14 +40,14 @@ val_dataloader = test_dataloader
 test_evaluator = dict(type='Accuracy', topk=(1,))
 val_evaluator = test_evaluator
 
-max_epochs = 28
+max_epochs = 40
 optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4))
 param_scheduler = dict(type='CosineAnnealingLR', T_max=max_epochs, by_epoch=True, convert_to_iter_based=True)
 train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=max_epochs)
 val_cfg = dict()
 test_cfg = dict()
 
-custom_hooks = []
+custom_hooks = [dict(type='ean_mm.PlainCheckpointHook')]
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=20),

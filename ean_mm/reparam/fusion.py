@@ -79,6 +79,12 @@ def fold_norm(conv: nn.Conv2d, norm: _BatchNorm) -> nn.Conv2d:
     return fused.requires_grad_(False).eval()
 
 
+def is_known_norm(norm: nn.Module) -> bool:
+    """Whether a batch norm computes what torch's does in evaluation mode, with an activation behind it at most."""
+    is_timms = type(norm).__module__ == 'timm.layers.norm_act' and hasattr(norm, 'act')
+    return is_timms or type(norm).forward in (nn.BatchNorm2d.forward, nn.SyncBatchNorm.forward)
+
+
 def is_plain_conv(module: nn.Module) -> bool:
     """Whether a module convolves with its weight as it stands; a weight that is normalised first does not scale."""
     if not isinstance(module, nn.Conv2d) or _computes_its_weight(module):

@@ -14,8 +14,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ..models import EANBackbone, SharedAttention
 from ..models.hidden_level import HiddenLevel
 from ..models.site_slot import SiteSlot
-from ..models.site_tracer import GraphError, trace_sites
-from .fusion import fold_norm, is_plain_conv
+from ..models.site_tracer import GraphError, attend, trace_sites
+from .fusion import fold_norm, is_known_norm, is_plain_conv
 
 _ADDS = (operator.add, operator.iadd, torch.add)
 
@@ -85,18 +85,10 @@ def rewrite(backbone: nn.Module, sample: Tensor) -> fx.GraphModule:
     backbone.eval()  # which returns nothing in the backbones of MM
     wrapped = backbone if isinstance(backbone, EANBackbone) else None
     bare = backbone if wrapped is None else wrapped.backbone
-    graph, size = _trace(bare, sample)
+    graph, size = trace_sites(bare, sample, deep=True)
     if size is not None:
         raise GraphError(f'the forward pass of {type(bare).__name__} chooses its way by the size of the image')
     return _Rewriter(bare, graph, {} if wrapped is None else _name_groups(wrapped)).run()
-
-
-def _trace(bare: nn.Module, sample: Tensor) -> tuple[fx.Graph, tuple[int, ...] | None]:
-    try:
-        graph, size = trace_sites(bare, sample, deep=True)
-    except GraphError:
-        return trace_sites(bare, sample)
-    return (graph, size) if size is None else trace_sites(bare, sample)
 
 
 def _name_groups(backbone: EANBackbone) -> dict[int, str]:
@@ -108,18 +100,33 @@ class _Rewriter:
         self.bare = bare
         self.graph = graph
         self.groups = groups
+        self.slots = {path for path, module in bare.named_modules() if isinstance(module, SiteSlot)}
         self.carries: dict[str, fx.Node] = {}
         self.replaced: dict[str, Any] = {}  # target to the module that stands there now
 
     def run(self) -> fx.GraphModule:
-        for rewrite_node in (self._drop_identity, self._expand_slot, self._fold_norm, self._move_mean, self._join_add):
+        for rewrite_node in (self._drop_identity, self._expand_mark, self._fold_norm, self._move_mean, self._join_add):
             for node in list(self.graph.nodes):
                 rewrite_node(node)
-        targets = {str(node.target) for node in self.graph.nodes if node.op in ('call_module', 'get_attr')}
-        module = fx.GraphModule({target: self._get(target) for target in targets}, self.graph, 'Rewritten')
+        owned = {}
+        for node in self.graph.nodes:
+            if node.op in ('call_module', 'get_attr'):
+                part = self._get(str(node.target))
+                node.target = self._without_slots(str(node.target))
+                owned[node.target] = part
+        module = fx.GraphModule(owned, self.graph, 'Rewritten')
         module.graph.eliminate_dead_code()
         module.recompile()
         return module
+
+    def _without_slots(self, target: str) -> str:
+        """The path of a module without the level that a slot adds."""
+        names = target.split('.')
+        for depth in range(len(names) - 1, 0, -1):
+            parent = '.'.join(names[:depth])
+            if names[depth] == 'child' and parent in self.slots:
+                del names[depth]
+        return '.'.join(names)
 
     def _get(self, target: str) -> Any:
         return self.replaced[target] if target in self.replaced else operator.attrgetter(target)(self.bare)
@@ -133,28 +140,19 @@ class _Rewriter:
             return self.graph.call_module(target, args)
         return self.graph.call_function(target, args)
 
-    # -- from slots to attention as nodes ------------------------------------------------------------------------------
+    # -- from marks to attention as nodes ------------------------------------------------------------------------------
 
-    def _expand_slot(self, node: fx.Node) -> None:
-        slot = self._module(node)
-        if not isinstance(slot, SiteSlot):
+    def _expand_mark(self, node: fx.Node) -> None:
+        if node.target is not attend:
             return
-        self.replaced[str(node.target)] = slot.child
-        if slot.attention is None or not slot.connected:
-            return
-        if slot.comes_first:
-            branch = node.args[0]
+        branch, path = node.args
+        slot = self._get(str(path))
+        attended: Any = branch
+        if slot.attention is not None and slot.connected:
             with self.graph.inserting_before(node):
-                node.args = (self._attend(slot.attention, branch), *node.args[1:])
-            return
-        with self.graph.inserting_after(node):
-            placeholder = self._call(operator.pos, node)  # keeps the users apart from what is built on the branch
-        users = [user for user in node.users if user is not placeholder]
-        with self.graph.inserting_before(placeholder):
-            attended = self._attend(slot.attention, node)
-        for user in users:
-            user.replace_input_with(node, attended)
-        self.graph.erase_node(placeholder)
+                attended = self._attend(slot.attention, branch)
+        node.replace_all_uses_with(attended)
+        self.graph.erase_node(node)
 
     def _attend(self, shared: SharedAttention, branch: Any) -> fx.Node:
         target = self.groups[id(shared)]
@@ -177,14 +175,16 @@ class _Rewriter:
         if not isinstance(norm, _BatchNorm) or not isinstance(conv_node, fx.Node) or len(conv_node.users) > 1:
             return
         conv = self._module(conv_node)
-        folds = (
-            type(norm).forward in (nn.BatchNorm2d.forward, nn.SyncBatchNorm.forward) and norm.running_mean is not None
-        )
-        if conv is None or not is_plain_conv(conv) or not folds or self._is_called_twice(conv_node):
+        folds = conv is not None and is_plain_conv(conv) and norm.running_mean is not None
+        if not folds or not is_known_norm(norm) or self._is_called_twice(conv_node):
             return
         self.replaced[str(conv_node.target)] = fold_norm(conv, norm)
-        node.replace_all_uses_with(conv_node)
-        self.graph.erase_node(node)
+        activation = getattr(norm, 'act', None)  # of timm's norms
+        if activation is not None and not isinstance(activation, nn.Identity):
+            self.replaced[str(node.target)] = activation
+        else:
+            node.replace_all_uses_with(conv_node)
+            self.graph.erase_node(node)
 
     def _is_called_twice(self, node: fx.Node) -> bool:
         return sum(other.op == 'call_module' and other.target == node.target for other in self.graph.nodes) > 1
@@ -223,7 +223,7 @@ class _Rewriter:
                 continue
             is_product = end.target is multiply and len(end.users) == 1
             branch, *gate = end.args if is_product else (end,)
-            if self._is_free(cast(fx.Node, branch), end if is_product else node):
+            if self._is_free(cast(fx.Node, branch), end if is_product else node) and _has_shape_of(branch, node):
                 with self.graph.inserting_before(node):
                     joined = self._call(multiply_and_add if is_product else operator.iadd, branch, *gate, identity)
                 node.replace_all_uses_with(joined)
@@ -236,6 +236,11 @@ class _Rewriter:
         """Whether a node makes a new tensor, and ``reader`` is the only one that reads more than its mean."""
         is_fresh = isinstance(self._module(node), (nn.Conv2d, _BatchNorm, nn.GroupNorm))
         return is_fresh and all(user is reader or user.target is mean_of for user in node.users)
+
+
+def _has_shape_of(branch: Any, total: fx.Node) -> bool:
+    """Whether a sum is as large as a branch; one of a row and a map cannot be written over the row."""
+    return branch.meta['shape'] == total.meta['shape']
 
 
 def _widens_points(conv: nn.Conv2d) -> bool:
