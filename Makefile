@@ -24,11 +24,13 @@ DEMO_CONFIG = configs/ean/resnet20_se_digits.py
 # What it leaves.
 DEMO_RESULTS = work_dirs/resnet20_se_digits/results.json
 DEMO_TICKET  = work_dirs/resnet20_se_digits/ticket.json
+# Attention that costs nothing once it is deployed.
+ASR_CONFIG   = resnet14_asr_se_digits
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .SECONDARY:
-.PHONY: help demo demo-compare demo-transfer demo-count test test-slow test-openmmlab lint docs-backbones venv clean clean-venv
+.PHONY: help demo demo-compare demo-transfer demo-count demo-deploy test test-slow test-openmmlab lint docs-backbones venv clean clean-venv
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -46,6 +48,10 @@ demo-transfer: $(VENV)/.stamp-project $(DEMO_RESULTS)  ## the demo's ticket in a
 
 demo-count: $(VENV)/.stamp-project $(DEMO_RESULTS)  ## the same for counting
 	$(VENV)/bin/python tools/transfer.py $(DEMO_TICKET) configs/ean/counter_resnet20_se_ticket_digitcrowds.py
+
+demo-deploy: $(VENV)/.stamp-project  ## train attention that is the same for every image (ASR), and fold it away
+	$(VENV)/bin/python tools/train.py configs/ean/$(ASR_CONFIG).py --resume
+	$(VENV)/bin/python tools/deploy.py configs/ean/$(ASR_CONFIG).py work_dirs/$(ASR_CONFIG)/epoch_40.pth --format pth onnx
 
 $(DEMO_RESULTS): | $(VENV)/.stamp-project
 	$(VENV)/bin/python tools/search.py $(DEMO_CONFIG)

@@ -13,6 +13,8 @@ from .attentions import (
     TimmAttention,
 )
 from .backbone import EANBackbone
+from .convolutions import AAConv2d, EAAConv2d
+from .efficient_attention_neck import EfficientAttentionNeck
 from .residual_blocks import RESIDUAL_BLOCKS, ResidualBlock
 from .resnet_cifar import ResNetCifar
 from .shared_attention import SharedAttention
@@ -24,9 +26,12 @@ __all__ = [
     'RESIDUAL_BLOCKS',
     'SE',
     'SGE',
+    'AAConv2d',
     'AttentionModule',
+    'EAAConv2d',
     'EANBackbone',
     'EfficientAttention',
+    'EfficientAttentionNeck',
     'PluginLayer',
     'ResNetCifar',
     'ResidualBlock',

@@ -20,8 +20,11 @@ from .fusion import fold_norm, is_known_norm, is_plain_conv
 _ADDS = (operator.add, operator.iadd, torch.add)
 
 
-class GateStep(HiddenLevel):
-    """The gate of an attention that reads the mean: ``(mean, carry) -> (gate, carry)``, mean and gate (N, C)."""
+class AttentionStep(HiddenLevel):
+    """An attention as a step of the graph, with the state of earlier sites: of maps, or of means where it reads no more.
+
+    ``(mean, carry) -> (gate, carry)``, mean and gate (N, C); or ``(x, carry) -> (y, carry)``.
+    """
 
     hidden_child = 'shared'
 
@@ -29,21 +32,9 @@ class GateStep(HiddenLevel):
         super().__init__()
         self.shared = shared
 
-    def forward(self, mean: Tensor, carry: Any = None) -> tuple[Tensor, Any]:
-        return self.shared.step_from_mean(mean, carry)
-
-
-class MapStep(HiddenLevel):
-    """An attention that reads the whole map: ``(x, carry) -> (y, carry)``."""
-
-    hidden_child = 'shared'
-
-    def __init__(self, shared: SharedAttention):
-        super().__init__()
-        self.shared = shared
-
-    def forward(self, x: Tensor, carry: Any = None) -> tuple[Tensor, Any]:
-        return self.shared.step(x, carry)
+    def forward(self, read: Tensor, carry: Any = None) -> tuple[Tensor, Any]:
+        step = self.shared.step if self.shared.reads == 'map' else self.shared.step_from_mean
+        return step(read, carry)
 
 
 def mean_of(x: Tensor) -> Tensor:
@@ -158,7 +149,7 @@ class _Rewriter:
         target = self.groups[id(shared)]
         reads_map = shared.reads == 'map'
         if target not in self.replaced:
-            self.replaced[target] = MapStep(shared) if reads_map else GateStep(shared)
+            self.replaced[target] = AttentionStep(shared)
         read = branch if reads_map else self._call(mean_of, branch)
         carry = (self.carries[target],) if target in self.carries else ()
         pair = self._call(target, read, *carry)
@@ -176,7 +167,7 @@ class _Rewriter:
             return
         conv = self._module(conv_node)
         folds = conv is not None and is_plain_conv(conv) and norm.running_mean is not None
-        if not folds or not is_known_norm(norm) or self._is_called_twice(conv_node):
+        if not folds or not is_known_norm(norm) or self._is_called_twice(conv_node) or self._is_called_twice(node):
             return
         self.replaced[str(conv_node.target)] = fold_norm(conv, norm)
         activation = getattr(norm, 'act', None)  # of timm's norms

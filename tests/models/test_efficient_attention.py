@@ -4,9 +4,11 @@ import math
 
 import pytest
 import torch
+from mmcv.cnn import build_plugin_layer
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ean_mm.models import EfficientAttention
+from ean_mm.models.attentions.efficient import read_summary
 
 RHO = {
     # rho_q over the channels of a query, rho_k over the positions of a channel; rows are positions
@@ -68,12 +70,17 @@ def test_heads_equal_a_loop_over_heads(normalization):
     assert not torch.allclose(module(x), reference(module, x))
 
 
+def dot_product(module, image):
+    """Attention as non-local networks do it, without a softmax: every pair of positions, averaged over the n keys."""
+    rows = image.flatten(1).T
+    weights = linear(module.queries, rows) @ linear(module.keys, rows).T / len(rows)
+    return image + linear(module.reprojection, weights @ linear(module.values, rows)).T.reshape(image.shape)
+
+
 def test_scaling_is_dot_product_attention_over_n():
     module = build(normalization='scaling')
-    x = draw(1, 6, 3, 4)
-    rows = x[0].flatten(1).T
-    product = linear(module.queries, rows) @ linear(module.keys, rows).T @ linear(module.values, rows) / 12
-    expected = x + linear(module.reprojection, product).T.reshape(x.shape)
+    x = draw(2, 6, 3, 4)
+    expected = torch.stack([dot_product(module, image) for image in x])
     torch.testing.assert_close(module(x), expected, rtol=1e-12, atol=1e-12)
 
 
@@ -100,6 +107,15 @@ def test_softmax_of_both_is_not_softmax_of_the_product():
 
 
 @pytest.mark.parametrize('normalization', RHO)
+def test_both_orders_of_association_are_equal(normalization):
+    queries, keys = RHO[normalization][0](draw(12, 4)), RHO[normalization][1](draw(12, 4).flip(0))
+    values = draw(12, 5)
+    summary = read_summary(queries.T, keys.T, values.T).T
+    torch.testing.assert_close(summary, queries @ (keys.T @ values), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(summary, (queries @ keys.T) @ values, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize('normalization', RHO)
 def test_gradients_agree_with_finite_differences(normalization):
     module = build(key_channels=4, num_heads=2, normalization=normalization)
     x = draw(2, 6, 2, 3).requires_grad_()
@@ -119,6 +135,17 @@ def test_the_setting_of_the_paper_is_the_default():
     assert module.num_heads == 1
     assert module_normalization(module) == 'softmax'
     assert all(layer.bias is not None for layer in (module.keys, module.queries, module.values, module.reprojection))
+
+
+@pytest.mark.parametrize('own', [dict(), dict(key_channels=6, num_heads=3, value_channels=12, normalization='scaling')])
+def test_it_stands_where_mmcvs_non_local_layer_stands(own):
+    """The same call of mmcv, by width and postfix, and the same shape of map in and out."""
+    x = torch.randn(2, 8, 4, 5)
+    for cfg in (dict(type='NonLocal2d'), dict(type='ean_mm.EfficientAttention', **own)):
+        name, layer = build_plugin_layer(cfg, in_channels=8, postfix='_conv3')
+        assert layer(x).shape == x.shape
+    assert name == 'efficient_attention_conv3'
+    assert type(layer) is EfficientAttention
 
 
 class CopyCounter(TorchDispatchMode):

@@ -22,6 +22,27 @@ def _normalize_by_scaling(queries: Tensor, keys: Tensor) -> tuple[Tensor, Tensor
 NORMALIZATIONS = {'softmax': _normalize_by_softmax, 'scaling': _normalize_by_scaling}
 
 
+def split_heads(x: Tensor, num_heads: int) -> Tensor:
+    """Return a map (N, channels, H, W) as (N, h, channels / h, n), n = H*W: a view, in any memory format."""
+    return x.flatten(2).unflatten(1, (num_heads, -1))
+
+
+def read_summary(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """Return ``Q @ (K.T @ V)`` for normalised queries and keys, never an n x n map.
+
+    Args:
+        queries: (..., k, n), positions last.
+        keys: (..., k, n).
+        values: (..., v, n).
+
+    Shape: (..., v, n).
+
+    >>> read_summary(torch.ones(2, 3), torch.ones(2, 3), torch.ones(1, 3))
+    tensor([[6., 6., 6.]])
+    """
+    return (keys @ values.transpose(-2, -1)).transpose(-2, -1) @ queries
+
+
 @MODELS.register_module()
 class EfficientAttention(GatedAttention):
     """Efficient attention: every position reads one summary of all positions, which it weights by its own query.
@@ -80,12 +101,9 @@ class EfficientAttention(GatedAttention):
         self.reprojection = nn.Conv2d(value_channels, in_channels, 1)
         self.start_gate()
 
-    def _split_heads(self, x: Tensor) -> Tensor:
-        """(N, channels, H, W) as (N, h, channels / h, n): a view, in any memory format."""
-        return x.flatten(2).unflatten(1, (self.num_heads, -1))
-
     def forward(self, x: Tensor) -> Tensor:
-        queries, keys = self.normalize(self._split_heads(self.queries(x)), self._split_heads(self.keys(x)))
-        context = keys @ self._split_heads(self.values(x)).transpose(-2, -1)
-        attended = context.transpose(-2, -1) @ queries
+        queries, keys, values = (
+            split_heads(layer(x), self.num_heads) for layer in (self.queries, self.keys, self.values)
+        )
+        attended = read_summary(*self.normalize(queries, keys), values)
         return x + self.reprojection(attended.flatten(1, 2).unflatten(2, x.shape[2:]))
