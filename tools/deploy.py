@@ -1,6 +1,6 @@
 """Make a trained network cheap to run: fold its constant gates, rewrite the others, check on real images, and write it.
 
-python tools/deploy.py configs/ean/resnet14_asr_se_digits.py work_dirs/resnet14_asr_se_digits/epoch_28.pth --format pth onnx
+python tools/deploy.py configs/ean/resnet14_asr_se_digits.py work_dirs/resnet14_asr_se_digits/epoch_40.pth --format pth onnx
 """
 
 from ean_mm.environment import exit_without_packages
@@ -13,18 +13,27 @@ from ean_mm.launch import DEPLOY_FORMATS, DeployOptions, build_parser, deploy, l
 def main() -> None:
     parser = build_parser('Deploy a trained network with attention.')
     parser.add_argument('checkpoint', help='path of the weights')
-    parser.add_argument('--format', nargs='+', choices=DEPLOY_FORMATS, default=['pth'], help='what to write')
+    parser.add_argument(
+        '--format', nargs='+', choices=DEPLOY_FORMATS, default=['pth'], help='what to write (default: pth)'
+    )
     parser.add_argument(
         '--max-drop', type=float, help='fold nearly constant gates as long as the validation metric drops by no more'
     )
     parser.add_argument(
-        '--threshold', type=float, help='fold the gates of sites whose standard deviation over images is below this'
+        '--threshold',
+        type=float,
+        help='fold the gates of sites whose standard deviation over images is below this, unchecked',
     )
-    parser.add_argument('--metric', help='what --max-drop means (default: accuracy/top1, mIoU or neg_mae)')
+    parser.add_argument('--metric', help='what --max-drop limits (default: accuracy/top1, mIoU or count/neg_mae)')
     parser.add_argument('--no-accelerate', action='store_true', help='leave the forward pass of what stays as it is')
-    parser.add_argument('--num-images', type=int, default=64, help='test images on which equality is shown')
     parser.add_argument(
-        '--num-calibration-images', type=int, default=1000, help='training images that gates are read on'
+        '--num-images', type=int, default=64, help='test images on which equality is shown (default: 64)'
+    )
+    parser.add_argument(
+        '--num-calibration-images',
+        type=int,
+        default=1000,
+        help='training images for gates and batch norm (default: 1000)',
     )
     parser.add_argument(
         '--trust-checkpoint', action='store_true', help='let reading the checkpoint run code; only for files you trust'

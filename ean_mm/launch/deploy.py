@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +25,7 @@ from ..reparam import AcceleratedBackbone, SiteGates, describe_site, fold_consta
 from ..structures import ConnectionScheme, write_atomically
 from ..visualization import DeployRow, draw_gates, format_deploy
 from .data import check_data
-from .deployed_config import accelerated, config_of, deploy_config, to_text
+from .deployed_config import accelerated, config_of, deploy_config, our_types, to_text
 from .deployment_data import DeploymentData, DeployOptions
 from .export import STEM, digest, export
 from .proof import Agreement, Inference, compare_outputs, preprocess, require_agreement, run
@@ -34,16 +36,9 @@ FOLDER = 'deployed'
 RESULTS_FILE = 'deployed.json'
 FIGURE_FILE = 'gates.png'
 _NOT_TO_BUILD = (
-    *(
-        'train_dataloader',
-        'train_cfg',
-        'optim_wrapper',
-        'param_scheduler',
-        'val_dataloader',
-        'val_cfg',
-        'val_evaluator',
-    ),
-    *('auto_scale_lr', 'custom_hooks', 'load_from'),
+    *('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler', 'auto_scale_lr'),
+    *('val_dataloader', 'val_cfg', 'val_evaluator', 'test_dataloader', 'test_cfg', 'test_evaluator'),
+    *('custom_hooks', 'load_from'),
 )
 
 
@@ -86,36 +81,65 @@ def deploy(cfg: Config, checkpoint: str, options: DeployOptions) -> str:
     """
     options.check()
     given = find_backbone_config(cfg.model)
-    check_data(cfg, 'test_dataloader', *(['train_dataloader', 'val_dataloader'] if options.folds_stripes else []))
+    _check_parts(cfg, options)
+    weights = load_supernet(Path(checkpoint), options.trust_checkpoint, 'checkpoint', 'tools/train.py').state_dict
     directory = Path(cfg.work_dir) / FOLDER
     runner = _make_runner(cfg, directory)
     trained: Any = runner.model.eval()
-    _load(trained, checkpoint, options.trust_checkpoint)
+    _load(trained, weights, checkpoint)
     data = DeploymentData(cfg, runner, options)
     folded = _with_backbone(trained, fold_constant_gates(find_backbone(trained)))
-    stripes = _fold_stripes(folded, data, directory) if options.folds_stripes else None
+    stripes = _fold_stripes(folded, data) if options.folds_stripes else None
     reference = trained if stripes is None else stripes.model
     backbone_cfg, deployed = _finish(cfg, runner, given, stripes.model if stripes else folded, options.accelerate)
     images = preprocess(trained, data.test_batches())
     agreement = _prove(reference, deployed, images)
     files = export(deployed, images, directory, options.formats, dict(dataset_meta=data.dataset_meta()))
     write_atomically(directory / f'{STEM}.py', _config_text(cfg, backbone_cfg))
+    (directory / FIGURE_FILE).unlink(missing_ok=True)  # of an earlier call
+    if stripes is not None and stripes.gates:
+        _draw_gates(find_backbone(folded), stripes, directory)
     rows = _measure(trained, deployed, images[0][:1])
     _write_results(directory, checkpoint, find_backbone(trained), stripes, agreement, files, rows)
-    return _report(rows, find_backbone(folded), find_backbone(trained), stripes, agreement, directory, list(files))
+    lines = [
+        format_deploy(rows),
+        *_describe_sites(find_backbone(trained), find_backbone(folded), stripes),
+        *([] if stripes is None else _describe_stripes(find_backbone(folded), stripes, directory)),
+        f'Equal:   to the {"trained network" if stripes is None else "network with these gates folded"}: {agreement}',
+        f'Needs:   {_describe_needs(deploy_config(cfg, backbone_cfg).model, backbone_cfg)}',
+        f'Config:  {directory / f"{STEM}.py"}',
+    ]
+    return '\n'.join([*lines, *(f'File:    {directory / name}' for name in files)])
+
+
+def _check_parts(cfg: Config, options: DeployOptions) -> None:
+    """Refuse a config that lacks what the options need, or whose images are missing."""
+    needed = {'test_dataloader': 'equality is shown on its images'}
+    if options.folds_stripes:
+        needed['train_dataloader'] = 'gates are recorded on its images'
+        needed['test_evaluator'] = 'it tells what folding costs'
+    if options.max_drop is not None:
+        needed['val_dataloader'] = needed['val_evaluator'] = '--max-drop chooses by it'
+    for name, reason in needed.items():
+        if not cfg.get(name):
+            raise ValueError(f'`{name}` must be in the config, but got {cfg.get(name)!r}; {reason}.')
+    check_data(cfg, *(name for name in needed if name.endswith('dataloader')))
 
 
 def _make_runner(cfg: Config, directory: Path) -> Runner:
-    """A runner that has the model and knows how to load test images."""
+    """A runner that has the model, and builds loaders and evaluators; what it says of itself is left out of the log."""
     cfg = copy.deepcopy(cfg)
     for name in _NOT_TO_BUILD:
         cfg[name] = None
     cfg.resume = False
-    return make_runner(cfg, directory / 'log', seed=0)
+    level, cfg.log_level = cfg.get('log_level', 'INFO'), 'WARNING'
+    runner = make_runner(cfg, directory / 'log', seed=0)
+    for each in (runner.logger, *runner.logger.handlers):
+        each.setLevel(level)
+    return runner
 
 
-def _load(model: nn.Module, checkpoint: str, trust_checkpoint: bool) -> None:
-    weights = load_supernet(Path(checkpoint), trust_checkpoint, 'checkpoint', 'tools/train.py').state_dict
+def _load(model: nn.Module, weights: dict[str, Tensor], checkpoint: str) -> None:
     try:
         model.load_state_dict(weights, strict=True)
     except RuntimeError as err:
@@ -132,10 +156,16 @@ def _with_backbone(model: Any, backbone: nn.Module) -> Any:
     return changed
 
 
-def _fold_stripes(model: Any, data: DeploymentData, directory: Path) -> _Stripes:
+def _fold_stripes(model: Any, data: DeploymentData) -> _Stripes:
     calibration = data.calibration()
     gates = record_gates(model, calibration)
     options = data.options
+    if options.max_drop is not None and data.cfg.val_dataloader.dataset == data.cfg.test_dataloader.dataset:
+        print_log(
+            'The validation images are the test images: the metric after folding is that of images it was chosen on.',
+            logger='current',
+            level=logging.WARNING,
+        )
     if options.max_drop is not None:
         trial = choose_stripes(model, gates, calibration, data.score, options.max_drop)
         changed, sites = trial.model, trial.sites
@@ -143,12 +173,12 @@ def _fold_stripes(model: Any, data: DeploymentData, directory: Path) -> _Stripes
         chosen = [each for each in gates if each.deviation < (options.threshold or 0.0)]
         changed, sites = fold_stripes(model, chosen, calibration), tuple(each.site for each in chosen)
     metrics = dict(before=data.evaluate(model, 'test'), after=data.evaluate(changed, 'test'))
-    if gates:
-        backbone = find_backbone(model)
-        shown = [(_name(backbone, each.site), each.gates.numpy(), each.site in sites) for each in gates]
-        directory.mkdir(parents=True, exist_ok=True)
-        draw_gates(shown).savefig(directory / FIGURE_FILE, dpi=110)
     return _Stripes(changed, gates, sites, metrics)
+
+
+def _draw_gates(backbone: EANBackbone, stripes: _Stripes, directory: Path) -> None:
+    shown = [(_name(backbone, each.site), each.gates.numpy(), each.site in stripes.sites) for each in stripes.gates]
+    draw_gates(shown).savefig(directory / FIGURE_FILE, dpi=110)
 
 
 def _name(backbone: EANBackbone, site: int) -> str:
@@ -162,8 +192,8 @@ def _finish(cfg: Config, runner: Runner, given: dict, folded: Any, accelerate: b
     final: Any = backbone
     if not backbone.scheme.num_connected:
         final = release(backbone)
-        if hasattr(final, 'switch_to_deploy'):  # RepVGG and its kin merge their own branches
-            final.switch_to_deploy()
+        if hasattr(final, 'switch_to_deploy') and 'deploy' in inspect.signature(type(final)).parameters:
+            final.switch_to_deploy()  # RepVGG and its kin merge their own branches
             backbone_cfg['deploy'] = True
     elif accelerate:
         try:
@@ -225,31 +255,32 @@ def _write_results(
     write_atomically(directory / RESULTS_FILE, json.dumps(results, indent=2).encode() + b'\n')
 
 
-def _report(
-    rows: Sequence[DeployRow],
-    folded: EANBackbone,
-    trained: EANBackbone,
-    stripes: _Stripes | None,
-    agreement: Agreement,
-    directory: Path,
-    files: Sequence[str],
-) -> str:
-    num_constant = trained.scheme.num_connected - folded.scheme.num_connected
-    lines = [
-        format_deploy(rows),
-        f'Sites:   {trained.scheme.num_connected} connected, {num_constant} constant and folded',
-    ]
+def _describe_sites(trained: EANBackbone, folded: EANBackbone, stripes: _Stripes | None) -> list[str]:
+    """What has become of every connected site."""
+    num_left = folded.scheme.num_connected
+    num_constant = trained.scheme.num_connected - num_left
+    fates = [f'{num_constant} constant and folded']
     if stripes is not None:
-        lines[-1] += f', {len(stripes.sites)} nearly constant and folded'
-        lines += [_describe(folded, each, stripes) for each in stripes.gates]
-        for name, before in stripes.metrics['before'].items():
-            after = stripes.metrics['after'][name]
-            lines.append(f'Test:    {name} {before:.4g} before, {after:.4g} after ({after - before:+.4g})')
-        lines.append(f'Picture: {directory / FIGURE_FILE}')
-    lines += [f'Equal:   {agreement}', f'Config:  {directory / f"{STEM}.py"}']
-    return '\n'.join([*lines, *(f'File:    {directory / name}' for name in files)])
+        fates.append(f'{len(stripes.sites)} nearly constant and folded')
+        num_left -= len(stripes.sites)
+    stays = f'{num_left} stay'
+    if folded.attention_cfg != trained.attention_cfg:
+        stays += ', less the part of their attention that is constant, which is folded'
+    return [f'Sites:   {trained.scheme.num_connected} connected: {", ".join([*fates, stays])}']
 
 
-def _describe(backbone: EANBackbone, gates: SiteGates, stripes: _Stripes) -> str:
-    fate = 'folded' if gates.site in stripes.sites else 'stays'
-    return f'         {describe_site(backbone, gates.site)}: deviation {gates.deviation:.4f}, {fate}'
+def _describe_stripes(backbone: EANBackbone, stripes: _Stripes, directory: Path) -> list[str]:
+    """The gates of every site, and what folding some of them has cost."""
+    lines = []
+    for each in stripes.gates:
+        fate = 'folded' if each.site in stripes.sites else 'stays'
+        lines.append(f'         {describe_site(backbone, each.site)}: deviation {each.deviation:.4f}, {fate}')
+    for name, before in stripes.metrics['before'].items():
+        after = stripes.metrics['after'][name]
+        lines.append(f'Test:    {name} {before:.4g} before, {after:.4g} after ({after - before:+.4g})')
+    return [*lines, *([f'Picture: {directory / FIGURE_FILE}'] if stripes.gates else [])]
+
+
+def _describe_needs(model: dict, backbone: dict) -> str:
+    names = our_types(model)
+    return f'ean_mm, for {", ".join(names)}' if names else f'no ean_mm; the backbone is a plain {backbone["type"]}'

@@ -17,23 +17,14 @@ _TRAINING = (
     *(
         'train_dataloader',
         'train_cfg',
+        'train_pipeline',
         'optim_wrapper',
         'param_scheduler',
         'auto_scale_lr',
-        'custom_hooks',
-        'default_hooks',
-    ),
-    *(
-        'find_unused_parameters',
-        'load_from',
-        'resume',
-        'work_dir',
-        'launcher',
-        'filename',
         'max_epochs',
-        'train_pipeline',
     ),
-    *('val_dataloader', 'val_cfg', 'val_evaluator', 'randomness'),
+    *('val_dataloader', 'val_cfg', 'val_evaluator', 'custom_hooks', 'default_hooks', 'find_unused_parameters'),
+    *('load_from', 'resume', 'work_dir', 'launcher', 'filename', 'randomness'),
 )
 
 
@@ -73,11 +64,16 @@ def deploy_config(cfg: Config, backbone: dict) -> Config:
     entry.clear()
     entry.update(copy.deepcopy(backbone))
     imports = fields.pop('custom_imports', None)
-    needs_us = any(str(name).startswith('ean_mm.') for name in _types(fields['model']))
+    needs_us = bool(our_types(fields['model']))
     kept = [name for name in (imports or {}).get('imports', []) if needs_us or name.split('.')[0] != 'ean_mm']
     if kept:
         fields['custom_imports'] = {**imports, 'imports': kept}
     return Config(fields)
+
+
+def our_types(model: dict) -> list[str]:
+    """The types of this package that a model's config names, each once."""
+    return list(dict.fromkeys(str(name) for name in _types(model) if str(name).startswith('ean_mm.')))
 
 
 def to_text(cfg: Config, docstring: str) -> str:

@@ -14,8 +14,10 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from ..evaluation import CalibrationImages, find_pipeline, with_pipeline
+from ..structures.checks import require_one_of
+from .export import FORMATS
 
-_CANDIDATES = ('accuracy/top1', 'mIoU', 'neg_mae')  # metrics that are looked at where none is named; higher is better
+_CANDIDATES = ('accuracy/top1', 'mIoU', 'count/neg_mae')  # metrics that are looked at where none is named; higher is better
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,14 @@ class DeployOptions:
             value = getattr(self, name)
             if value is not None and not value >= 0:
                 raise ValueError(f'`{name}` must be at least 0, but got {value!r}.')
-        if self.num_images < 2:
-            raise ValueError(f'`num_images` must be at least 2, but got {self.num_images!r}.')
+        if self.metric is not None and self.max_drop is None:
+            raise ValueError(
+                f'`metric` must be left out where no drop of it is limited, but got {self.metric!r}; give --max-drop too.'
+            )
+        if self.num_images < 1:
+            raise ValueError(f'`num_images` must be at least 1, but got {self.num_images!r}.')
+        for name in self.formats:
+            require_one_of('format', name, FORMATS)
 
 
 class DeploymentData:
@@ -81,13 +89,17 @@ class DeploymentData:
         self.test_loader: DataLoader = runner.build_dataloader(cfg.test_dataloader, seed=0)
 
     def test_batches(self) -> list[Any]:
-        """The first test images, collated; of two at least."""
+        """The first test images, collated; those of a batch are of one size."""
         dataset: Any = self.test_loader.dataset
-        count = min(self.options.num_images, len(dataset))
-        size = max(2, min(count, self.test_loader.batch_size or 1))
         collate: Any = self.test_loader.collate_fn
-        starts = range(0, count, size)
-        return [collate([dataset[index] for index in range(start, min(start + size, count))]) for start in starts]
+        groups: dict[tuple[int, ...], list[Any]] = {}
+        for index in range(min(self.options.num_images, len(dataset))):
+            item = dataset[index]
+            groups.setdefault(tuple(item['inputs'].shape), []).append(item)
+        size = self.test_loader.batch_size or 1
+        return [
+            collate(group[start : start + size]) for group in groups.values() for start in range(0, len(group), size)
+        ]
 
     def dataset_meta(self) -> dict:
         """What a checkpoint of MM says about its classes, in plain types."""

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from .results_table import to_text
 
-TITLE = 'One image at a time, the networks in turn'
+TITLE = 'Latency of one image, the networks taking turns'
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 NUM_IMAGES, NUM_CHANNELS = 20, 60  # shown of each site, as in arXiv:2304.06345
 _COLUMNS = 3
@@ -29,9 +30,11 @@ def draw_gates(sites: Sequence[tuple[str, np.ndarray, bool]]) -> Figure:
         deviation = float(gates.std(axis=0).mean())
         axes.set_title(f'{name}: deviation {deviation:.3f}{", folded" if is_folded else ""}', fontsize=9)
         axes.tick_params(labelsize=7)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MaxNLocator('auto', integer=True))
     for axes in list(grid.flat)[len(sites) :]:
         axes.axis('off')
     figure.supxlabel('channel', fontsize=9)
     figure.supylabel('image', fontsize=9)
-    figure.colorbar(image, ax=grid, label='gate', shrink=0.8)
+    figure.colorbar(image, ax=grid, label='gate', shrink=0.8, pad=0.02, aspect=12 * rows)
     return figure

@@ -6,11 +6,13 @@ from typing import Any
 
 import torch
 from mmengine.model import BaseModule
+from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from ean_mm.models import EANBackbone
 from ean_mm.registry import MODELS
+from ean_mm.reparam import rewrite
 
 SE = dict(type='ean_mm.SE', reduction=2)
 DIA = dict(type='ean_mm.DIA', reduction=2)
@@ -82,6 +84,18 @@ def has_state(module: nn.Module, state: dict[str, Tensor]) -> bool:
     return found.keys() == state.keys() and all(torch.equal(found[name], state[name]) for name in state)
 
 
+def check_rewritten(net: Any, size: int = 32, tolerance: float = 1e-10) -> Any:
+    """The rewritten network, after it was held against the given one on images of two sizes."""
+    before, dtype = copy_state(net), next(net.parameters()).dtype
+    rewritten = rewrite(net, torch.zeros(1, 3, 64, 64, dtype=dtype))
+    assert has_state(net, before)
+    for x in (images(size, dtype), images(2 * size, dtype, seed=2)):
+        given = x.clone()
+        assert largest_error(run(rewritten, x), run(net, x)) <= tolerance
+        assert torch.equal(x, given)
+    return rewritten
+
+
 class PlainBlock(nn.Module):
     """A residual block without norms; by default it ends in a convolution.
 
@@ -112,3 +126,11 @@ class PlainNet(BaseModule):
 
 
 PLAIN_ROWS = dict(PlainBlock=dict(after='end', width='conv1'))  # for ``residual_blocks``
+
+
+def save_model(cfg: Any, path: Any) -> Any:
+    """Build the model of a config with random weights, save them as a training would, and return it."""
+    init_default_scope(cfg.default_scope)
+    model = randomise(MODELS.build(cfg.model))
+    torch.save({'meta': {}, 'state_dict': model.state_dict()}, path)
+    return model
