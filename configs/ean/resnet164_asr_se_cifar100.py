@@ -52,7 +52,7 @@ val_cfg = dict()
 test_cfg = dict()
 auto_scale_lr = dict(base_batch_size=128)
 
-custom_hooks = []
+custom_hooks = [dict(type='ean_mm.PlainCheckpointHook')]
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=100),

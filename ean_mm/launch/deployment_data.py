@@ -17,7 +17,8 @@ from ..evaluation import CalibrationImages, find_pipeline, with_pipeline
 from ..structures.checks import require_one_of
 from .export import FORMATS
 
-_CANDIDATES = ('accuracy/top1', 'mIoU', 'count/neg_mae')  # metrics that are looked at where none is named; higher is better
+# Metrics that are looked at where none is named; higher is better.
+_CANDIDATES = ('accuracy/top1', 'mIoU', 'count/neg_mae')
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ def lines_of(report, start):
 
 
 def test_all_gates_are_folded_where_any_drop_will_do(run_deploy):
-    report, _, folder = run_deploy(max_drop=100)
+    report, _, folder = run_deploy(max_drop=100, draws=True)
     assert '6 connected: 0 constant and folded, 6 nearly constant and folded, 0 stay' in report
     assert backbone_of(folder) == PLAIN
     results = results_of(folder)

@@ -16,6 +16,7 @@ from random_networks import (
     SE,
     PlainNet,
     build,
+    check_rewritten,
     images,
     largest_error,
     randomise,

@@ -38,27 +38,11 @@ def test_a_network_is_deployed(tiny_config, tmp_path):
     assert results_of(folder)['agreement']['num_images'] == 10
 
 
-@pytest.mark.parametrize(
-    ('arguments', 'message'),
-    [
-        ([], "`checkpoint` must be a file, but got 'trained.pth'; train one with tools/train.py"),
-        (
-            ['--max-drop', '1', '--threshold', '0.1'],
-            '`max_drop` must be left out beside a threshold, but got 1.0 and 0.1',
-        ),
-        (['--metric', 'mIoU'], '`metric` must be left out where no drop of it is limited'),
-    ],
-)
-def test_wrong_input_gets_one_sentence(tmp_path, arguments, message):
+def test_wrong_input_gets_one_sentence(tmp_path):
     pytest.importorskip('mmpretrain')
-    result = run(CONFIG, 'trained.pth', *arguments, cwd=tmp_path)
+    result = run(CONFIG, 'trained.pth', '--format', 'onnx', cwd=tmp_path)
     assert result.returncode == 1
-    assert result.stderr.strip().splitlines()[-1].startswith(f'error: {message}')
+    message = "error: `checkpoint` must be a file, but got 'trained.pth'; train one with tools/train.py."
+    assert result.stderr.strip().splitlines()[-1] == message
     assert 'Traceback' not in result.stderr
     assert not (tmp_path / 'work_dirs').exists()
-
-
-def test_an_unknown_format(tmp_path):
-    result = run(CONFIG, 'trained.pth', '--format', 'trt', cwd=tmp_path)
-    assert result.returncode == 2
-    assert "invalid choice: 'trt' (choose from" in result.stderr
