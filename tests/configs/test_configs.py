@@ -146,7 +146,9 @@ def test_the_networks_of_resnet14_differ_in_their_attention_alone():
     recipe = Config.fromfile(ROOT / 'configs/ean/resnet20_se_ticket_digits.py')
     for key in ('train_dataloader', 'test_dataloader', 'optim_wrapper', 'randomness'):
         assert plain[key] == recipe[key]
-    assert plain.param_scheduler.T_max == plain.train_cfg.max_epochs == 40  # at 28 plain and ASR have only begun to learn
+    assert (
+        plain.param_scheduler.T_max == plain.train_cfg.max_epochs == 40
+    )  # at 28 plain and ASR have only begun to learn
 
 
 def test_asr_on_cifar100_is_trained_as_published():
