@@ -5,7 +5,7 @@ from .activation_store import ActivationStore
 from .calibration import CalibrationImages, find_pipeline, with_pipeline
 from .numeric_mode import PRECISIONS, NumericMode
 from .racing import Racing, count_images
-from .recalibration import find_norms, recalibrated
+from .recalibration import find_norms, recalibrate, recalibrated
 from .remembered_scores import RememberedScores
 from .score_store import ScoreStore, read_bytes
 from .scorer import SupernetScorer
@@ -33,6 +33,7 @@ __all__ = [
     'find_pipeline',
     'load_supernet',
     'read_bytes',
+    'recalibrate',
     'recalibrated',
     'restore_supernet',
     'save_supernet',

@@ -30,13 +30,18 @@ def recalibrated(
     """
     saved = copy_buffers(norms)
     try:
-        load_buffers(norms, reset_buffers(norms))
-        with averaging(norms), torch.no_grad():
-            for batch in batches:
-                forward(batch)
+        recalibrate(norms, batches, forward)
         yield
     finally:
         load_buffers(norms, saved)
+
+
+def recalibrate(norms: Sequence[_BatchNorm], batches: Iterable[Batch], forward: Callable[[Batch], object]) -> None:
+    """As ``recalibrated``, for good."""
+    load_buffers(norms, reset_buffers(norms))
+    with averaging(norms), torch.no_grad():
+        for batch in batches:
+            forward(batch)
 
 
 def find_norms(model: nn.Module, outside: nn.Module | None = None) -> tuple[_BatchNorm, ...]:

@@ -42,15 +42,16 @@ def write_retrain_config(cfg: Config, recipe: str | None, directory: Path) -> Pa
     for name in ('work_dir', 'resume', 'load_from', 'launcher', 'filename'):
         fields.pop(name, None)
     path = directory / RETRAIN_FILE
-    write_atomically(path, _to_text(fields).encode())
+    docstring = 'Train the ticket beside this file from scratch. Written at the end of a search.'
+    text = format_config(fields, docstring).replace("'@TICKET@'", "'{{ fileDirname }}/ticket.json'")
+    write_atomically(path, text.encode())
     return path
 
 
-def _to_text(fields: dict) -> str:
-    lines = ['"""Train the ticket beside this file from scratch. Written at the end of a search."""\n']
-    for name, value in fields.items():
-        lines.append(f'{name} = {pprint.pformat(value, width=100, sort_dicts=False)}')
-    return '\n'.join(lines).replace("'@TICKET@'", "'{{ fileDirname }}/ticket.json'") + '\n'
+def format_config(fields: dict, docstring: str) -> str:
+    """A config as a file of Python that inherits from nothing."""
+    entries = [f'{name} = {pprint.pformat(value, width=100, sort_dicts=False)}' for name, value in fields.items()]
+    return '\n'.join([f'"""{docstring}"""\n', *entries]) + '\n'
 
 
 def is_search_hook(hook: dict) -> bool:

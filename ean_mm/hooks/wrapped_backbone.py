@@ -37,7 +37,7 @@ def find_backbone_config(model: dict) -> dict:
     Raises:
         ValueError: if there is none.
     """
-    for part in _parts(model):
+    for part in iter_parts(model):
         if type_name(part) == 'EANBackbone':
             return part
     raise ValueError(
@@ -52,12 +52,12 @@ def type_name(cfg: dict) -> str:
     return kind.rpartition('.')[2] if isinstance(kind, str) else getattr(kind, '__name__', str(kind))
 
 
-def _parts(node: Any) -> Iterator[dict]:
+def iter_parts(node: Any) -> Iterator[dict]:
     """Every dict inside ``node``, itself included."""
     if isinstance(node, dict):
         yield node
         for value in node.values():
-            yield from _parts(value)
+            yield from iter_parts(value)
     elif isinstance(node, (list, tuple)):
         for value in node:
-            yield from _parts(value)
+            yield from iter_parts(value)

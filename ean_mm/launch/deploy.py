@@ -19,13 +19,14 @@ from torch import Tensor, nn
 
 from ..analysis import measure_latency
 from ..evaluation import GraphError, load_supernet
+from ..hooks.retrain_config import format_config
 from ..hooks.wrapped_backbone import find_backbone, find_backbone_config
 from ..models import EANBackbone
-from ..reparam import AcceleratedBackbone, SiteGates, describe_site, fold_constant_gates, release
+from ..reparam import AcceleratedBackbone, SiteGates, describe_site, fold_constant_gates, name_site, release
 from ..structures import ConnectionScheme, write_atomically
 from ..visualization import DeployRow, draw_gates, format_deploy
 from .data import check_data
-from .deployed_config import accelerated, config_of, deploy_config, our_types, to_text
+from .deployed_config import accelerated, config_of, deploy_config, our_types
 from .deployment_data import DeploymentData, DeployOptions
 from .export import STEM, digest, export
 from .proof import Agreement, Inference, compare_outputs, preprocess, require_agreement, run
@@ -91,11 +92,13 @@ def deploy(cfg: Config, checkpoint: str, options: DeployOptions) -> str:
     folded = _with_backbone(trained, fold_constant_gates(find_backbone(trained)))
     stripes = _fold_stripes(folded, data) if options.folds_stripes else None
     reference = trained if stripes is None else stripes.model
-    backbone_cfg, deployed = _finish(cfg, runner, given, stripes.model if stripes else folded, options.accelerate)
+    final_cfg, deployed = _finish(cfg, runner, given, stripes.model if stripes else folded, options.accelerate)
     images = preprocess(trained, data.test_batches())
     agreement = _prove(reference, deployed, images)
     files = export(deployed, images, directory, options.formats, dict(dataset_meta=data.dataset_meta()))
-    write_atomically(directory / f'{STEM}.py', _config_text(cfg, backbone_cfg))
+    name = Path(cfg.filename).name if getattr(cfg, 'filename', None) else 'a config'
+    text = format_config(final_cfg.to_dict(), f'The network of {name}, deployed.')
+    write_atomically(directory / f'{STEM}.py', text.encode())
     (directory / FIGURE_FILE).unlink(missing_ok=True)  # of an earlier call
     if stripes is not None and stripes.gates:
         _draw_gates(find_backbone(folded), stripes, directory)
@@ -106,7 +109,7 @@ def deploy(cfg: Config, checkpoint: str, options: DeployOptions) -> str:
         *_describe_sites(find_backbone(trained), find_backbone(folded), stripes),
         *([] if stripes is None else _describe_stripes(find_backbone(folded), stripes, directory)),
         f'Equal:   to the {"trained network" if stripes is None else "network with these gates folded"}: {agreement}',
-        f'Needs:   {_describe_needs(deploy_config(cfg, backbone_cfg).model, backbone_cfg)}',
+        f'Needs:   {_describe_needs(final_cfg.model, given)}',
         f'Config:  {directory / f"{STEM}.py"}',
     ]
     return '\n'.join([*lines, *(f'File:    {directory / name}' for name in files)])
@@ -177,16 +180,12 @@ def _fold_stripes(model: Any, data: DeploymentData) -> _Stripes:
 
 
 def _draw_gates(backbone: EANBackbone, stripes: _Stripes, directory: Path) -> None:
-    shown = [(_name(backbone, each.site), each.gates.numpy(), each.site in stripes.sites) for each in stripes.gates]
+    shown = [(name_site(backbone, each.site), each.gates.numpy(), each.site in stripes.sites) for each in stripes.gates]
     draw_gates(shown).savefig(directory / FIGURE_FILE, dpi=110)
 
 
-def _name(backbone: EANBackbone, site: int) -> str:
-    return f'stage {backbone.sites[site].stage + 1} block {backbone.sites[site].index + 1}'
-
-
-def _finish(cfg: Config, runner: Runner, given: dict, folded: Any, accelerate: bool) -> tuple[dict, Any]:
-    """The config of the backbone, and the model that it builds, with the weights in it."""
+def _finish(cfg: Config, runner: Runner, given: dict, folded: Any, accelerate: bool) -> tuple[Config, Any]:
+    """The config for inference, and the model that it builds, with the weights in it."""
     backbone = find_backbone(folded)
     backbone_cfg = config_of(backbone, given)
     final: Any = backbone
@@ -202,19 +201,15 @@ def _finish(cfg: Config, runner: Runner, given: dict, folded: Any, accelerate: b
         except GraphError as err:
             print_log(f'Not accelerated: {err}.', logger='current')
     weights = _with_backbone(folded, final).state_dict()
-    model: Any = runner.build_model(deploy_config(cfg, backbone_cfg).model)
+    final_cfg = deploy_config(cfg, backbone_cfg)
+    model: Any = runner.build_model(final_cfg.model)
     model.load_state_dict(weights, strict=True)
-    return backbone_cfg, model.to(next(folded.parameters()).device).eval()
+    return final_cfg, model.to(next(folded.parameters()).device).eval()
 
 
 def _prove(reference: nn.Module, deployed: nn.Module, images: list[Tensor]) -> Agreement:
     found = compare_outputs(run(Inference(reference), images), run(Inference(deployed), images))
     return require_agreement(STEM, found)
-
-
-def _config_text(cfg: Config, backbone_cfg: dict) -> bytes:
-    name = Path(cfg.filename).name if getattr(cfg, 'filename', None) else 'a config'
-    return to_text(deploy_config(cfg, backbone_cfg), f'The network of {name}, deployed.').encode()
 
 
 def _measure(trained: Any, deployed: Any, image: Tensor) -> list[DeployRow]:
@@ -281,6 +276,10 @@ def _describe_stripes(backbone: EANBackbone, stripes: _Stripes, directory: Path)
     return [*lines, *([f'Picture: {directory / FIGURE_FILE}'] if stripes.gates else [])]
 
 
-def _describe_needs(model: dict, backbone: dict) -> str:
+def _describe_needs(model: dict, given: dict) -> str:
     names = our_types(model)
-    return f'ean_mm, for {", ".join(names)}' if names else f'no ean_mm; the backbone is a plain {backbone["type"]}'
+    return (
+        f'ean_mm, for {", ".join(names)}'
+        if names
+        else f'no ean_mm; the backbone is a plain {given["backbone"]["type"]}'
+    )

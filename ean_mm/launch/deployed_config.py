@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import copy
-import pprint
-from collections.abc import Iterator
-from typing import Any
 
 from mmengine.config import Config
 
-from ..hooks.wrapped_backbone import find_backbone_config
+from ..hooks.wrapped_backbone import find_backbone_config, iter_parts
 from ..models import EANBackbone
 
 # What a training config holds that inference does not read.
@@ -73,27 +70,9 @@ def deploy_config(cfg: Config, backbone: dict) -> Config:
 
 def our_types(model: dict) -> list[str]:
     """The types of this package that a model's config names, each once."""
-    return list(dict.fromkeys(str(name) for name in _types(model) if str(name).startswith('ean_mm.')))
-
-
-def to_text(cfg: Config, docstring: str) -> str:
-    """The config as a file of Python that inherits from nothing."""
-    entries = [
-        f'{name} = {pprint.pformat(value, width=100, sort_dicts=False)}' for name, value in cfg.to_dict().items()
-    ]
-    return '\n'.join([f'"""{docstring}"""\n', *entries]) + '\n'
+    names = (str(part.get('type', '')) for part in iter_parts(model))
+    return list(dict.fromkeys(name for name in names if name.startswith('ean_mm.')))
 
 
 def _without_initialisation(cfg: dict) -> dict:
     return {key: value for key, value in copy.deepcopy(dict(cfg)).items() if key != 'init_cfg'}
-
-
-def _types(node: Any) -> Iterator[Any]:
-    if isinstance(node, dict):
-        if 'type' in node:
-            yield node['type']
-        for value in node.values():
-            yield from _types(value)
-    elif isinstance(node, (list, tuple)):
-        for value in node:
-            yield from _types(value)

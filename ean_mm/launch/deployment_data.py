@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -89,6 +90,11 @@ class DeploymentData:
         self.options = options
         self.test_loader: DataLoader = runner.build_dataloader(cfg.test_dataloader, seed=0)
 
+    @cached_property
+    def val_loader(self) -> DataLoader:
+        """The validation images; several networks are scored on them."""
+        return self.runner.build_dataloader(self.cfg.val_dataloader, seed=0)
+
     def test_batches(self) -> list[Any]:
         """The first test images, collated; those of a batch are of one size."""
         dataset: Any = self.test_loader.dataset
@@ -132,8 +138,7 @@ class DeploymentData:
 
     def evaluate(self, model: Any, part: str) -> dict[str, float]:
         """All metrics of a model on the 'val' or 'test' images."""
-        is_test = part == 'test'
-        loader: Any = self.test_loader if is_test else self.runner.build_dataloader(self.cfg.val_dataloader, seed=0)
+        loader: Any = self.test_loader if part == 'test' else self.val_loader
         evaluator: Evaluator = self.runner.build_evaluator(self.cfg[f'{part}_evaluator'])
         evaluator.dataset_meta = getattr(loader.dataset, 'metainfo', None)
         model.eval()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from pathlib import Path
 
 from mmengine.config import Config
@@ -11,6 +10,7 @@ from mmengine.logging import print_log
 
 from ..datasets import find_missing_data, loads_files, require_generable
 from ..evaluation import find_pipeline
+from ..hooks.wrapped_backbone import iter_parts
 
 NUM_ITERATIONS = 2
 MAX_BATCH_SIZE = 8
@@ -66,7 +66,7 @@ def _shorten_loader(cfg: Config, name: str) -> None:
     loader.dataset = dict(
         type='ean_mm.GeneratedImages',
         num_images=num_images,
-        num_classes=next(_find_all(cfg.model, 'num_classes'), 2),
+        num_classes=next((part['num_classes'] for part in iter_parts(cfg.model) if 'num_classes' in part), 2),
         size=LOADED_SIZE if any(map(loads_files, pipeline)) else SMALL_SIZE,
         pipeline=pipeline,
     )
@@ -74,14 +74,3 @@ def _shorten_loader(cfg: Config, name: str) -> None:
 
 def _bare_type(cfg: dict) -> str:
     return str(cfg.get('type', '')).rpartition('.')[2]
-
-
-def _find_all(node: object, name: str) -> Iterator[int]:
-    if isinstance(node, dict):
-        if name in node:
-            yield node[name]
-        for value in node.values():
-            yield from _find_all(value, name)
-    elif isinstance(node, (list, tuple)):
-        for value in node:
-            yield from _find_all(value, name)

@@ -78,7 +78,7 @@ def compare_outputs(before: list[list[Tensor]], after: list[list[Tensor]]) -> Ag
     equal = [(old.argmax(1) == new.argmax(1)).double().flatten() for old, new in last] if has_classes else []
     return Agreement(
         num_images=sum(len(old) for old, _ in last),
-        max_error=max(errors),
+        max_error=torch.tensor(errors, dtype=torch.float64).max().item(),  # Python's max may pass over a NaN
         argmax=torch.cat(equal).mean().item() if equal else None,
     )
 

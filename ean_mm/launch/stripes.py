@@ -5,14 +5,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from mmengine.logging import print_log
 from torch import nn
 
-from ..evaluation import find_norms
-from ..evaluation.recalibration import averaging, load_buffers, reset_buffers
+from ..evaluation import find_norms, recalibrate
 from ..hooks.wrapped_backbone import find_backbone
 from ..reparam import SiteGates, compute_gates, find_fold_points, fold_gates, recorded_means
 
@@ -37,7 +37,7 @@ def record_gates(model: Any, batches: Iterable[Any]) -> list[SiteGates]:
     backbone = find_backbone(model)
     with recorded_means(backbone) as recorder, torch.no_grad():
         for batch in batches:
-            model(**model.data_preprocessor(batch, False), mode='tensor')
+            _forward(model, batch)
     return [each for each in compute_gates(backbone, recorder) if find_fold_points(backbone, each.site)]
 
 
@@ -82,11 +82,12 @@ def fold_stripes(model: Any, gates: Sequence[SiteGates], calibration: Iterable[A
     replace_module(folded, backbone, changed)
     norms = find_norms(folded)
     if gates and norms:
-        load_buffers(norms, reset_buffers(norms))
-        with averaging(norms), torch.no_grad():
-            for batch in calibration:
-                folded(**folded.data_preprocessor(batch, False), mode='tensor')
+        recalibrate(norms, calibration, partial(_forward, folded))
     return folded
+
+
+def _forward(model: Any, batch: Any) -> object:
+    return model(**model.data_preprocessor(batch, False), mode='tensor')
 
 
 def replace_module(model: nn.Module, old: nn.Module, new: nn.Module) -> None:

@@ -109,11 +109,16 @@ def scale_site(backbone: EANBackbone, site: int, gate: Tensor) -> None:
         scale_output(layer, gate)
 
 
-def describe_site(backbone: EANBackbone, site: int) -> str:
-    """What a message says about a site: stage and block from 1, the kind of block, and what its branch ends in."""
+def name_site(backbone: EANBackbone, site: int) -> str:
+    """A site in words: its stage and block, from 1."""
     where = backbone.sites[site]
-    end = type(backbone.slots[site].child).__name__
-    return f'stage {where.stage + 1} block {where.index + 1}, a {type(where.block).__name__} that ends in {end}'
+    return f'stage {where.stage + 1} block {where.index + 1}'
+
+
+def describe_site(backbone: EANBackbone, site: int) -> str:
+    """What a message says about a site: its name, the kind of block, and what its branch ends in."""
+    block, end = backbone.sites[site].block, backbone.slots[site].child
+    return f'{name_site(backbone, site)}, a {type(block).__name__} that ends in {type(end).__name__}'
 
 
 def release(backbone: EANBackbone) -> nn.Module:

@@ -6,7 +6,8 @@ import pytest
 from mmengine.config import Config
 from random_networks import ASR, CIFAR, SE, wrap
 
-from ean_mm.launch.deployed_config import accelerated, config_of, deploy_config, our_types, to_text
+from ean_mm.hooks.retrain_config import format_config
+from ean_mm.launch.deployed_config import accelerated, config_of, deploy_config, our_types
 from ean_mm.reparam import fold_gates
 
 BARE = dict(type='mmpretrain.ResNet', depth=18)
@@ -104,6 +105,6 @@ def test_our_types_are_found_each_once():
 
 def test_the_text_is_the_config(tmp_path):
     cfg = deploy_config(config(test_pipeline=[dict(type='Resize', scale=(1, 2), ratio=None, keep=True)]), BARE)
-    (tmp_path / 'deployed.py').write_text(to_text(cfg, 'The network of x.py, deployed.'))
+    (tmp_path / 'deployed.py').write_text(format_config(cfg.to_dict(), 'The network of x.py, deployed.'))
     assert Config.fromfile(tmp_path / 'deployed.py').to_dict() == cfg.to_dict()
     assert (tmp_path / 'deployed.py').read_text().startswith('"""The network of x.py, deployed."""\n')

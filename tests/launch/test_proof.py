@@ -110,3 +110,10 @@ def test_images_of_a_list_are_stacked():
     images = [torch.ones(3, 4, 4), torch.zeros(3, 4, 4)]
     (found,) = preprocess(Model(), [images])
     assert torch.equal(found, torch.stack(images))
+
+
+def test_a_nan_in_a_later_batch_is_no_agreement():
+    before = [[torch.ones(2, 3)], [torch.ones(2, 3)]]
+    after = [[torch.ones(2, 3)], [torch.full((2, 3), torch.nan)]]
+    with pytest.raises(ValueError, match='`x` must compute what the trained network does'):
+        require_agreement('x', compare_outputs(before, after))
