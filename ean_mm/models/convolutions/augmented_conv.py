@@ -74,7 +74,7 @@ class AugmentedConv2d(HiddenLevel):
     Attributes:
         key_channels: k, ``kappa * F_out`` rounded, and at least what the floor asks; 0 in a plain convolution.
         value_channels: v, ``upsilon * F_out`` rounded; 0 in a plain convolution.
-        attention: the attention, None in a plain convolution; a subclass sets it.
+        attention: the attention, None in a plain convolution.
 
     Raises:
         ValueError: if an argument is not as above, or v does not lie between 0 and F_out.
@@ -115,7 +115,11 @@ class AugmentedConv2d(HiddenLevel):
         self.conv = nn.Conv2d(
             in_channels, conv_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode
         )
-        self.attention = None
+        self.attention = self.build_attention(in_channels, num_heads, bias) if self.is_augmented else None
+
+    def build_attention(self, in_channels: int, num_heads: int, bias: bool) -> ProjectedAttention | None:
+        """The attention of an augmented convolution; None where a constructor with further arguments builds it."""
+        return None
 
     @property
     def is_augmented(self) -> bool:

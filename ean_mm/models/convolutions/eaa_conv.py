@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ...registry import MODELS
 from ..attentions.efficient import NORMALIZATIONS, read_summary
-from .augmented_conv import AugmentedConv2d, PaddingMode, ProjectedAttention
+from .augmented_conv import AugmentedConv2d, ProjectedAttention
 
 
 class SummaryAttention(ProjectedAttention):
@@ -35,19 +35,7 @@ class EAAConv2d(AugmentedConv2d):
     of an n x n map to add it to, are our choice.
 
     Args:
-        in_channels: F_in, as all others in ``AugmentedConv2d``.
-        out_channels: F_out, convolution and attention together.
-        kernel_size: as in ``nn.Conv2d``; other than 3x3 is plain.
-        stride: as in ``nn.Conv2d``; other than 1 is plain.
-        padding: as in ``nn.Conv2d``; must keep the size where it is augmented.
-        dilation: of the convolution; the attention sees every position.
-        groups: as in ``nn.Conv2d``; more than 1 is plain.
-        bias: whether the convolution, and both of the attention, have a bias.
-        padding_mode: of the convolution.
-        kappa: k / F_out >= 0.
-        upsilon: v / F_out, with 0 < v < F_out.
-        num_heads: h >= 1, a divisor of k and v.
-        min_key_channels_per_head: least k / h; a smaller ``kappa`` gives that.
+        in_channels: F_in; this and all others as in ``AugmentedConv2d``, with which the constructor is shared.
 
     Shape: x: (N, F_in, H, W); y: (N, F_out, H, W) where augmented, with H, W >= 1.
     Cost: where augmented, per image and call, n*(9*F_in*(F_out - v) + F_in*(2*k + v) + v*v) + 2*n*k*v/h MACs and 2*n*k
@@ -59,27 +47,5 @@ class EAAConv2d(AugmentedConv2d):
     (torch.Size([1, 16, 4, 4]), True, False)
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int | tuple[int, int],
-        stride: int | tuple[int, int] = 1,
-        padding: int | tuple[int, int] | str = 0,
-        dilation: int | tuple[int, int] = 1,
-        groups: int = 1,
-        bias: bool = True,
-        padding_mode: PaddingMode = 'zeros',
-        kappa: float = 0.25,
-        upsilon: float = 0.25,
-        num_heads: int = 8,
-        min_key_channels_per_head: int = 20,
-    ):
-        # fmt: off
-        super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode,
-            kappa, upsilon, num_heads, min_key_channels_per_head,
-        )
-        # fmt: on
-        if self.is_augmented:
-            self.attention = SummaryAttention(in_channels, self.key_channels, self.value_channels, num_heads, bias)
+    def build_attention(self, in_channels: int, num_heads: int, bias: bool) -> SummaryAttention:
+        return SummaryAttention(in_channels, self.key_channels, self.value_channels, num_heads, bias)
