@@ -53,7 +53,7 @@ class CostTable:
     Attributes:
         bare: cost of the network with no attention.
         sites: one entry per bit of a scheme.
-        group_params: parameters of each group's attention.
+        group_params: parameters of each group's attention, less those of the backbone that rest for it.
     """
 
     bare: Cost
@@ -95,6 +95,8 @@ def measure_cost(model: nn.Module, backbone: EANBackbone, run: Callable[[], obje
     sites = tuple(map(_site_cost, backbone.groups, off.branches, on.branches))
     group_params = {name: _count_params(attention) for name, attention in backbone.ean.items()}
     params = _count_params(model) - sum(group_params.values())
+    for group, slot in zip(backbone.groups, backbone.slots, strict=True):
+        group_params[group] -= slot.num_resting
     return CostTable(Cost(params, off.work.macs, off.work.elementwise), sites, group_params)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..models import EANBackbone
+from ..models.augmented_slot import AugmentedSlot
 from ..models.site_slot import SiteSlot
 from ..models.site_tracer import GraphError, trace_sites
 
@@ -37,6 +38,7 @@ class Node:
         depends: the bits of a scheme on which it depends; bit k belongs to site k.
         site: the site whose branch this is, or None.
         gate: the site whose bit chooses between both values of this node, or None.
+        off: computes the value where the bit of the gate is off; None hands on what the node reads.
         norms: batch norms that run in it, whose statistics may be recalibrated.
         is_frontier: whether another value reads it that depends on more bits: what to keep for other schemes.
         seconds: the shortest call of those that were timed.
@@ -50,6 +52,7 @@ class Node:
     depends: int = 0
     site: int | None = None
     gate: int | None = None
+    off: Callable[..., Any] | None = None
     norms: tuple[_BatchNorm, ...] = ()
     is_frontier: bool = False
     seconds: float = 0.0
@@ -142,6 +145,8 @@ class _Builder:
     def _translate_slot(self, slot: SiteSlot, args: tuple, kwargs: dict) -> Ref:
         site = self.site_of[id(slot)]
         self._require_once((slot,))
+        if isinstance(slot, AugmentedSlot):
+            return self._add(slot.run_connected, args, kwargs, site=site, gate=site, off=slot.child)
         if slot.comes_first:
             gate = self._add_gate(slot, site, args[0])
             return self._translate_module(slot.child, (gate, *args[1:]), kwargs)

@@ -248,5 +248,7 @@ def _versions(tensors: Iterable[Tensor]) -> list[int]:
 def _compute(node: Node, bits: int, values: dict[int, Any]) -> Any:
     if node.gate is not None and not bits >> node.gate & 1:
         inputs = fill(node.args, values)
+        if node.off is not None:
+            return node.off(*inputs)
         return inputs[0] if len(inputs) == 1 else inputs  # the branch as it is, and a carry handed on
     return node.call(*fill(node.args, values), **fill(node.kwargs, values))

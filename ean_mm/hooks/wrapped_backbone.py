@@ -10,6 +10,8 @@ from torch import nn
 
 from ..models import EANBackbone
 
+WRAPPERS = ('EANBackbone', 'AugmentedBackbone')
+
 
 def unwrap(model: nn.Module) -> nn.Module:
     """Return the model inside a data-parallel wrapper."""
@@ -17,7 +19,7 @@ def unwrap(model: nn.Module) -> nn.Module:
 
 
 def find_backbone(model: nn.Module) -> EANBackbone:
-    """Return the model's one ``EANBackbone``.
+    """Return the model's one ``EANBackbone``, or ``AugmentedBackbone``, which is one.
 
     Raises:
         ValueError: if there is none, or more than one.
@@ -32,13 +34,13 @@ def find_backbone(model: nn.Module) -> EANBackbone:
 
 
 def find_backbone_config(model: dict) -> dict:
-    """Return the config of the EANBackbone inside a model's config, to be read or changed.
+    """Return the config of the wrapped backbone inside a model's config, to be read or changed.
 
     Raises:
         ValueError: if there is none.
     """
     for part in iter_parts(model):
-        if type_name(part) == 'EANBackbone':
+        if type_name(part) in WRAPPERS:
             return part
     raise ValueError(
         f"`model` must contain a backbone of type 'ean_mm.EANBackbone', but got {type_name(model)!r} without one; "

@@ -12,6 +12,7 @@ from .attentions import (
     Stacked,
     TimmAttention,
 )
+from .augmented_backbone import AugmentedBackbone
 from .backbone import EANBackbone
 from .convolutions import AAConv2d, EAAConv2d
 from .efficient_attention_neck import EfficientAttentionNeck
@@ -28,6 +29,7 @@ __all__ = [
     'SGE',
     'AAConv2d',
     'AttentionModule',
+    'AugmentedBackbone',
     'EAAConv2d',
     'EANBackbone',
     'EfficientAttention',

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from mmengine.model import BaseModule, ModuleDict
 from torch import Tensor, nn
@@ -12,12 +11,12 @@ from torch import Tensor, nn
 from ..registry import MODELS, build_from
 from ..structures import BackboneFingerprint, ConnectionScheme, Ticket
 from ..structures.checks import require_one_of
-from .attention_spec import attention_spec, reconcile_attention
+from .attention_spec import OWN_ATTENTIONS, attention_spec, reconcile_attention, require_ticket_for
 from .checkpoint_keys import check_backbone_keys
 from .hidden_level import HiddenLevel
 from .shared_attention import SharedAttention
 from .site_slot import CarryContext, SiteSlot
-from .sites import find_sites
+from .sites import Site, find_sites
 
 SHARING_GROUPS = {
     'stage': lambda site: f'stage{site.stage}',
@@ -68,6 +67,8 @@ class EANBackbone(HiddenLevel, BaseModule):
     """
 
     hidden_child = 'backbone'
+    attention_argument = 'attention'  # what the config of the attention is called
+    own_types = OWN_ATTENTIONS  # what a ticket may name that is built from the ticket alone
 
     def __init__(
         self,
@@ -83,7 +84,7 @@ class EANBackbone(HiddenLevel, BaseModule):
         backbone, init_cfg = _place_init_cfg(backbone, init_cfg)
         super().__init__(init_cfg=init_cfg)
         self.backbone: nn.Module = build_from(MODELS, backbone, 'backbone')
-        self.sites = find_sites(self.backbone, residual_blocks)
+        self.sites = self._find_sites(residual_blocks)
         self.allow_missing = tuple(allow_missing)
         if ticket is None:
             given = _check_choice(attention, sharing, scheme, self.blocks_per_stage)
@@ -176,6 +177,7 @@ class EANBackbone(HiddenLevel, BaseModule):
         self, path: str, attention: dict | None, sharing: str | None, scheme: str | None
     ) -> tuple[dict, str, ConnectionScheme]:
         ticket = Ticket.load(path)
+        require_ticket_for(type(self).__name__, ticket, self.own_types, path)
         ticket.check_backbone(self.fingerprint)
         if scheme is not None:
             raise ValueError(
@@ -186,26 +188,33 @@ class EANBackbone(HiddenLevel, BaseModule):
             raise ValueError(
                 f'`sharing` must agree with the ticket ({ticket.sharing!r} in {path}), but got {sharing!r}.'
             )
-        return reconcile_attention(attention, ticket, path), ticket.sharing, ticket.scheme
+        cfg = reconcile_attention(attention, ticket, path, self.own_types, self.attention_argument)
+        return cfg, ticket.sharing, ticket.scheme
+
+    def _find_sites(self, residual_blocks: Mapping[str, dict] | None) -> list[Site]:
+        return find_sites(self.backbone, residual_blocks)
 
     def _build_attentions(self) -> ModuleDict:
-        connected = [group for group, bit in zip(self.groups, self._scheme.mask, strict=True) if bit]
-        channels = {group: site.channels for group, site in zip(self.groups, self.sites, strict=True)}
-        return ModuleDict(
-            {
-                group: SharedAttention(self.attention_cfg, channels[group], num_sites=count)
-                for group, count in Counter(connected).items()
-            }
-        )
+        connected: dict[str, list[Site]] = {}
+        for group, site, bit in zip(self.groups, self.sites, self._scheme.mask, strict=True):
+            if bit:
+                connected.setdefault(group, []).append(site)
+        return ModuleDict({group: self._build_attention(sites) for group, sites in connected.items()})
+
+    def _build_attention(self, sites: Sequence[Site]) -> nn.Module:
+        """The attention of a group whose connected sites are these."""
+        return SharedAttention(self.attention_cfg, sites[0].channels, num_sites=len(sites))
 
     def _insert_slots(self) -> list[SiteSlot]:
         slots: list[SiteSlot] = []
         for site, group in zip(self.sites, self.groups, strict=True):
-            attention = cast(SharedAttention | None, dict(self.ean.items()).get(group))
-            slot = SiteSlot(site.child, site.comes_first, attention, self._carries)
+            slot = self._build_slot(site, dict(self.ean.items()).get(group))
             site.replace_child(slot)
             slots.append(slot)
         return slots
+
+    def _build_slot(self, site: Site, attention: Any) -> SiteSlot:
+        return SiteSlot(site.child, site.comes_first, attention, self._carries)
 
     def _refuse_checkpointed_carry(self) -> None:
         recurrent = any(attention.has_carry for attention in self.ean.values())

@@ -69,6 +69,11 @@ class SiteSlot(HiddenLevel):
         """The shared attention this site refers to."""
         return self._attention[0]
 
+    @property
+    def num_resting(self) -> int:
+        """How many parameters of the child are not used while the site is connected."""
+        return 0
+
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         if self.comes_first:
             return self.child(self._attend(x), *args, **kwargs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,15 +18,15 @@ _SHOWN = 4
 
 @dataclass(frozen=True)
 class Site:
-    """The end of one residual branch.
+    """A place in one residual block: the end of its branch, or a convolution.
 
     Attributes:
         block: the residual block.
-        slot: path in the block of the child at which the branch ends.
+        slot: path in the block of the child at which the branch ends, or of the convolution.
         comes_first: True if attention acts on the child's input, False if on its output.
         stage: 0-based number of the stage.
-        index: 0-based number of the block in its stage.
-        channels: width of the branch.
+        index: 0-based number of the block among those of its stage that have a site.
+        channels: width of the child's output.
     """
 
     block: nn.Module
@@ -38,7 +38,7 @@ class Site:
 
     @property
     def child(self) -> nn.Module:
-        """The child of the block at which the branch ends."""
+        """The child of the block that is named by ``slot``."""
         return self.block.get_submodule(self.slot)
 
     def replace_child(self, module: nn.Module) -> None:
@@ -47,25 +47,56 @@ class Site:
         setattr(self.block.get_submodule(parent), name, module)
 
 
-def find_sites(backbone: nn.Module, residual_blocks: Mapping[str, Mapping[str, Any]] | None = None) -> list[Site]:
+def find_branch_end(block: nn.Module, kind: ResidualBlock) -> tuple[str, int]:
+    """Return the path of the child at which the branch ends, and the branch's width.
+
+    Raises:
+        ValueError: if the block is not built as its row says.
+    """
+    ends = _find_children(block, kind.before or kind.after)
+    widths = _find_children(block, kind.width) if kind.width else ends
+    channels = _width(widths[0]) if widths else None
+    if not ends or channels is None:
+        name = type(block).__name__
+        raise ValueError(
+            f'`backbone` must have blocks built as their row of residual_blocks says, but got a {name!r} of '
+            f'{type(block).__module__!r} which does not fit {kind!r}; '
+            f"say where its branch ends: residual_blocks=dict({name}=dict(after='...'))."
+        )
+    # A property such as ``norm3`` leads to a child of another name (``bn3``).
+    return next(path for path, module in block.named_modules() if module is ends[0]), channels
+
+
+FindSlot = Callable[[nn.Module, ResidualBlock], tuple[str, int] | None]
+
+
+def find_sites(
+    backbone: nn.Module,
+    residual_blocks: Mapping[str, Mapping[str, Any]] | None = None,
+    find_slot: FindSlot = find_branch_end,
+) -> list[Site]:
     """List the sites of a backbone, stage by stage, in the order in which the blocks are defined.
 
-    Blocks of one width in one parent module are a stage; so are those of one branch of an HRNet stage.
+    Sites of one width in blocks of one parent module are a stage; so are those of one branch of an HRNet stage.
 
     Args:
         backbone: any backbone built of residual blocks.
         residual_blocks: rows for kinds of blocks that ``RESIDUAL_BLOCKS`` lacks or that differ from it.
+        find_slot: path and width of a block's site; None where it has none.
 
     Raises:
         ValueError: if a row is malformed, no block of a known kind is there, or a block is not built as its row says.
     """
     table = merge_residual_blocks(residual_blocks)
-    stages: dict[tuple[str, int], list[tuple[nn.Module, str, bool]]] = {}
-    for path, block, kind in _find_blocks(backbone, table):
-        slot, channels = _read_block(block, kind)
-        stages.setdefault((_stage_path(backbone, path), channels), []).append((block, slot, bool(kind.before)))
-    if not stages:
+    blocks = list(_find_blocks(backbone, table))
+    if not blocks:
         raise ValueError(_describe_unknown(backbone, table))
+    stages: dict[tuple[str, int], list[tuple[nn.Module, str, bool]]] = {}
+    for path, block, kind in blocks:
+        found = find_slot(block, kind)
+        if found is not None:
+            slot, channels = found
+            stages.setdefault((_stage_path(backbone, path), channels), []).append((block, slot, bool(kind.before)))
     return [
         Site(block, slot, comes_first, stage, index, channels)
         for stage, ((_, channels), blocks) in enumerate(stages.items())
@@ -91,22 +122,6 @@ def _stage_path(backbone: nn.Module, path: str) -> str:
         if type(module).__name__ in _CONTINUED:
             parts[depth] = '*'
     return '.'.join(parts)
-
-
-def _read_block(block: nn.Module, kind: ResidualBlock) -> tuple[str, int]:
-    """Return the path of the child at which the branch ends, and the branch's width."""
-    ends = _find_children(block, kind.before or kind.after)
-    widths = _find_children(block, kind.width) if kind.width else ends
-    channels = _width(widths[0]) if widths else None
-    if not ends or channels is None:
-        name = type(block).__name__
-        raise ValueError(
-            f'`backbone` must have blocks built as their row of residual_blocks says, but got a {name!r} of '
-            f'{type(block).__module__!r} which does not fit {kind!r}; '
-            f"say where its branch ends: residual_blocks=dict({name}=dict(after='...'))."
-        )
-    # A property such as ``norm3`` leads to a child of another name (``bn3``).
-    return next(path for path, module in block.named_modules() if module is ends[0]), channels
 
 
 def _find_children(block: nn.Module, paths: str | tuple[str, ...]) -> list[nn.Module]:

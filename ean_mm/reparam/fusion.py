@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_weights
-from torch.nn.utils.parametrize import is_parametrized
+
+from ..models.plain_layers import computes_its_weight, is_plain_conv
 
 _ACTIVATIONS_OF_NORMS = ('drop', 'act')  # children that the norms of timm may end in
 
@@ -85,19 +86,6 @@ def is_known_norm(norm: nn.Module) -> bool:
     return is_timms or type(norm).forward in (nn.BatchNorm2d.forward, nn.SyncBatchNorm.forward)
 
 
-def is_plain_conv(module: nn.Module) -> bool:
-    """Whether a module convolves with its weight as it stands; a weight that is normalised first does not scale."""
-    if not isinstance(module, nn.Conv2d) or _computes_its_weight(module):
-        return False
-    mmcv_wrapper = type(module).__module__ == 'mmcv.cnn.bricks.wrappers'  # differs for empty batches alone
-    return mmcv_wrapper or type(module).forward is nn.Conv2d.forward
-
-
-def _computes_its_weight(module: nn.Module) -> bool:
-    """Whether a weight or spectral norm of torch, of the old kind or the new, makes the weight anew in every pass."""
-    return is_parametrized(module) or bool(module._forward_pre_hooks)
-
-
 def find_affine(module: Any) -> nn.Module | None:
     """Return the layer inside ``module`` whose weight and bias scale with the module's output, channel by channel.
 
@@ -107,7 +95,7 @@ def find_affine(module: Any) -> nn.Module | None:
     if isinstance(module, (_BatchNorm, nn.GroupNorm, nn.LayerNorm)):
         has_weights = module.weight is not None and module.bias is not None
         return module if has_weights and not _has_activation(module) else None
-    if is_plain_conv(module) or (type(module) is nn.Linear and not _computes_its_weight(module)):
+    if is_plain_conv(module) or (type(module) is nn.Linear and not computes_its_weight(module)):
         return module
     if hasattr(module, 'with_activation'):  # mmcv's ConvModule
         ends_in_norm = module.with_norm and module.order.index('norm') > module.order.index('conv')

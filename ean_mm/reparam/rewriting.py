@@ -13,9 +13,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..models import EANBackbone, SharedAttention
 from ..models.hidden_level import HiddenLevel
+from ..models.plain_layers import is_plain_conv
 from ..models.site_slot import SiteSlot
 from ..models.site_tracer import GraphError, attend, trace_sites
-from .fusion import fold_norm, is_known_norm, is_plain_conv
+from .fusion import fold_norm, is_known_norm
 
 _ADDS = (operator.add, operator.iadd, torch.add)
 

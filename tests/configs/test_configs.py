@@ -4,6 +4,7 @@ import ast
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
@@ -17,7 +18,7 @@ CONFIGS = sorted((ROOT / 'configs' / 'ean').glob('*.py'))
 
 def searches(path):
     """Whether a config is for supernet and search; the others train what their backbone says."""
-    return not any(part in path.stem for part in ('_ticket', '_asr_', 'resnet14_'))
+    return not any(part in path.stem for part in ('_ticket', '_asr_', 'resnet14_', 'resnet18', '_stages34'))
 
 
 @pytest.fixture(params=CONFIGS, ids=lambda path: path.stem)
@@ -67,15 +68,15 @@ def test_its_model_builds(path, tmp_path, monkeypatch):
         pytest.importorskip(f'{cfg.default_scope}.models')
     init_default_scope(cfg.default_scope)
     backbone = cfg.model.backbone
-    if backbone.get('ticket', '').startswith('work_dirs'):
+    if (backbone.get('ticket') or '').startswith('work_dirs'):
         backbone.ticket = write_ticket(backbone, tmp_path)
     model = MODELS.build(cfg.model)
     assert any(hook.type == 'ean_mm.SearchHook' for hook in cfg.custom_hooks) == searches(path)
-    if backbone.type != 'ean_mm.EANBackbone':
+    if not backbone.type.startswith('ean_mm.'):
         return  # a plain network, to compare with
     wrapped = find_backbone(model)
-    is_ticket = '_ticket' in path.stem
-    assert (wrapped.scheme == ConnectionScheme.all(wrapped.blocks_per_stage)) == (not is_ticket)
+    says_where = '_ticket' in path.stem or backbone.get('scheme') is not None
+    assert (wrapped.scheme == ConnectionScheme.all(wrapped.blocks_per_stage)) == (not says_where)
 
 
 def write_ticket(backbone, directory):
@@ -113,9 +114,14 @@ def test_reward_and_training_images_are_disjoint_and_the_test_set_is_another(pat
         same = [key for key in train if key not in ('part', 'dataset')]
         assert (train.part, reward.part) == ('train', 'reward')
         assert all(train[key] == reward[key] for key in same)
-        assert train.dataset.split == reward.dataset.split == 'train' != test.split
+        assert images_of(train.dataset) == images_of(reward.dataset) != images_of(test)
+        assert 'train' in str(images_of(train.dataset))
     else:
         assert (train.split, reward.split, test.split) == ('train', 'reward', 'test')
+
+
+def images_of(dataset):
+    return dataset.get('split') or dataset.data_prefix
 
 
 def test_the_paper_preset_is_the_published_protocol():
@@ -149,6 +155,41 @@ def test_the_networks_of_resnet14_differ_in_their_attention_alone():
     assert (
         plain.param_scheduler.T_max == plain.train_cfg.max_epochs == 40
     )  # at 28 plain and ASR have only begun to learn
+
+
+@pytest.mark.parametrize(
+    ('data', 'scheme'), [('', '00 11 11 11'), ('_cifar100', '00 11 11 11'), ('_digits', '00 00 11 11')]
+)
+def test_the_networks_of_resnet18_differ_in_their_convolutions_alone(data, scheme):
+    plain, aa, eaa = (Config.fromfile(ROOT / f'configs/ean/resnet18{name}{data}.py') for name in ('', '_aa', '_eaa'))
+    assert aa.model.backbone.backbone == eaa.model.backbone.backbone == plain.model.backbone
+    heads = aa.model.backbone.conv.num_heads
+    assert eaa.model.backbone.conv == dict(type='ean_mm.EAAConv2d', num_heads=heads)
+    assert (aa.model.backbone.conv.type, heads) == ('ean_mm.AAConv2d', aa.model.backbone.conv.num_heads)
+    assert aa.model.backbone.scheme == eaa.model.backbone.scheme == scheme
+    for cfg in (plain, aa, eaa):
+        cfg.model.pop('backbone')
+    assert plain.to_dict() == aa.to_dict() == eaa.to_dict()
+
+
+@pytest.mark.parametrize(('data', 'num_ranks'), [('', 8), ('_cifar100', 1), ('_digits', 1)])
+def test_the_learning_rate_of_resnet18_is_that_of_aa_net(data, num_ranks):
+    cfg = Config.fromfile(ROOT / f'configs/ean/resnet18{data}.py')
+    assert cfg.optim_wrapper.optimizer.lr == 0.2 * num_ranks * cfg.train_dataloader.batch_size / 256
+    warm_up, cosine = cfg.param_scheduler
+    epochs = cfg.train_cfg.max_epochs
+    assert (warm_up.type, warm_up.begin, warm_up.end) == ('LinearLR', 0, epochs // 20)
+    assert (cosine.type, cosine.begin, cosine.end) == ('CosineAnnealingLR', epochs // 20, epochs)
+    assert cosine.T_max == epochs - epochs // 20
+
+
+@pytest.mark.parametrize(('data', 'size'), [('', 224), ('_cifar100', 32), ('_digits', 32)])
+def test_the_tables_of_aa_are_for_the_maps_that_arrive(data, size):
+    pytest.importorskip('mmpretrain.models')
+    cfg = Config.fromfile(ROOT / f'configs/ean/resnet18_aa{data}.py')
+    init_default_scope('mmpretrain')
+    backbone = MODELS.build(cfg.model.backbone)
+    assert backbone(torch.zeros(1, 3, size, size))[0].shape[:2] == (1, cfg.model.head.in_channels)
 
 
 def test_asr_on_cifar100_is_trained_as_published():

@@ -6,6 +6,7 @@ import pytest
 import torch
 from augmented_convs import (
     AUGMENTED_IN_RESNET18,
+    CFGS,
     CONVS,
     augmented_names,
     build_conv,
@@ -19,14 +20,8 @@ from torch import nn
 
 from ean_mm.analysis import count_work
 from ean_mm.models import AAConv2d, EANBackbone
+from ean_mm.models.convolutions import can_be_augmented
 from ean_mm.registry import MODELS
-
-BY_WIDTH = {8: 8, 16: 4, 32: 2, 64: 1}  # ResNet-18 with base_channels=8 at 32 x 32
-SETTINGS = dict(num_heads=2, min_key_channels_per_head=2)
-CFGS = {
-    'AAConv2d': dict(type='ean_mm.AAConv2d', feature_size=BY_WIDTH, **SETTINGS),
-    'EAAConv2d': dict(type='ean_mm.EAAConv2d', **SETTINGS),
-}
 
 SIZE = {'AAConv2d': dict(feature_size=6), 'EAAConv2d': {}}
 
@@ -64,8 +59,7 @@ def test_relative_terms_depend_on_the_distance_alone():
     """With keys of zero the logits are the tables', and the map of one axis is a Toeplitz matrix before the softmax."""
     conv = build_conv(AAConv2d, 5, 16, 3, feature_size=(1, 4))
     queries = torch.ones(1, 2, 4, conv.key_channels // 2, dtype=torch.double)
-    logits = torch.zeros(1, 2, 4, 4, dtype=torch.double)
-    conv.attention._add_positions(logits, queries, (1, 4))
+    logits = conv.attention._relate_positions(queries, (1, 4))
     by_distance = conv.attention.column_table.sum(1) + conv.attention.row_table.sum()
     expected = torch.stack([torch.stack([by_distance[j - i + 3] for j in range(4)]) for i in range(4)])
     torch.testing.assert_close(logits[0], expected.expand(2, 4, 4), rtol=1e-12, atol=1e-12)
@@ -90,7 +84,7 @@ def test_parameters_and_work_are_those_of_the_docstring():
     assert sum(p.numel() for p in conv.parameters()) == weights + (5 + 9) * 5
     work = count_work(lambda: conv(draw(1, 6, 3, 5)))
     assert work.macs == 15 * weights + 15 * 15 * 14 + 15 * 10 * 8
-    assert work.elementwise == 15 * 10 + 3 * 2 * 15 * 15
+    assert work.elementwise == 15 * 10 + 2 * 2 * 15 * 15
     free = build_conv(AAConv2d, 6, 16, 3, position='none', min_key_channels_per_head=5)
     assert sum(p.numel() for p in free.parameters()) == weights + 16 + 20 + 4
     work = count_work(lambda: free(draw(1, 6, 3, 5)))
@@ -110,6 +104,33 @@ def test_tables_are_of_one_layer_and_shared_by_its_heads():
     tables = {name: p for name, p in resnet.named_parameters() if '_table' in name}
     assert len(tables) == len({p.data_ptr() for p in tables.values()}) == 2 * len(AUGMENTED_IN_RESNET18)
     assert tables['layer2.0.conv2.attention.row_table'].shape == (2 * 4 - 1, 2)
+
+
+@pytest.mark.parametrize('feature_size', [{8: 3, 16: (4, 6)}, {'8': 3, '16': [4, 6]}, (4, 6), [4, 6]])
+def test_a_size_by_width_may_have_numbers_or_text_for_keys(feature_size):
+    """In JSON, and in a config that mmengine has written, a key is text."""
+    assert AAConv2d(8, 16, 3, padding=1, num_heads=2, feature_size=feature_size).attention.feature_size == (4, 6)
+
+
+@pytest.mark.parametrize(
+    ('geometry', 'expected'),
+    [
+        ((3, 1, 1), True),
+        (((3, 3), (1, 1), 1), True),
+        (((3, 3), 1, 1), True),
+        ((1, 1, 1), False),
+        (((3, 1), 1, 1), False),
+        ((5, 1, 1), False),
+        ((3, 2, 1), False),
+        ((3, (1, 2), 1), False),
+        ((3, 1, 2), False),
+    ],
+)
+def test_which_convolutions_can_be_augmented(geometry, expected):
+    assert can_be_augmented(*geometry) is expected
+    kernel_size, stride, groups = geometry
+    conv = AAConv2d(8, 16, kernel_size, stride, padding=1, groups=groups, num_heads=2, position='none')
+    assert conv.is_augmented is expected
 
 
 # -- a plain convolution elsewhere -----------------------------------------------------------------
@@ -247,6 +268,7 @@ def test_a_map_of_another_size_is_refused():
     [
         (dict(feature_size=None), '`feature_size` must be one number.* entry for 16, .* but got None; position='),
         (dict(feature_size={8: 4}), r'`feature_size` must be one number.* entry for 16, .* but got \{8: 4\}'),
+        (dict(feature_size={'8': 4}), r"`feature_size` must be one number.* entry for 16, .* but got \{'8': 4\}"),
         (dict(feature_size=(4,)), r'`feature_size` must be one number, .* but got \(4,\)'),
         (dict(feature_size=(4, 0)), '`feature_size` must be a whole number of at least 1, but got 0'),
         (dict(position='learnt'), r"`position` must be one of \('fixed', 'none'\), but got 'learnt'"),

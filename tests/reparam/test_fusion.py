@@ -7,7 +7,7 @@ import torch
 from random_networks import largest_error, randomise
 from torch import nn
 
-from ean_mm.reparam.fusion import find_affine, fold_norm, is_plain_conv, scale_output, scale_rows
+from ean_mm.reparam.fusion import find_affine, fold_norm, scale_output, scale_rows
 
 C = 8
 X = torch.randn(2, C, 7, 9, dtype=torch.double, generator=torch.Generator().manual_seed(0))
@@ -82,25 +82,9 @@ def test_a_scaled_layer_returns_scaled_channels(layer):
         assert largest_error(layer(x), wanted) <= 1e-12
 
 
-class Standardised(nn.Conv2d):
-    def forward(self, x):
-        return nn.functional.conv2d(x, self.weight - self.weight.mean((1, 2, 3), keepdim=True), self.bias)
-
-
-def test_a_convolution_that_changes_its_weight_first_is_not_plain():
-    plain = conv()
-    assert is_plain_conv(plain)
-    assert not is_plain_conv(Standardised(C, C, 3))
-    assert not is_plain_conv(nn.utils.parametrizations.weight_norm(conv()))
-    assert not is_plain_conv(nn.utils.spectral_norm(conv()))
-    assert not is_plain_conv(nn.Conv1d(C, C, 3))
-    assert not is_plain_conv(nn.Linear(C, C))
-
-
-def test_mmcvs_convolution_is_plain():
+def test_mmcvs_convolution_scales():
     wrappers = pytest.importorskip('mmcv.cnn.bricks.wrappers')
     layer = wrappers.Conv2d(C, C, 3)
-    assert is_plain_conv(layer)
     assert find_affine(layer) is layer
 
 

@@ -62,20 +62,24 @@ class RelativeAttention(ProjectedAttention):
 
     def attend(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         queries = queries.transpose(-2, -1) * self.scale
-        logits = queries @ keys
-        if self.feature_size is not None:
-            self._add_positions(logits, queries, self.feature_size)
-        return values @ logits.softmax(-1).transpose(-2, -1)
+        if self.feature_size is None:
+            logits = queries @ keys
+        else:
+            positions = self._relate_positions(queries, self.feature_size)
+            # one batch of heads and images: the product is added to the map of positions without a third one
+            logits = torch.baddbmm(*(part.flatten(0, 1) for part in (positions, queries, keys))).view_as(positions)
+        # in this order, because the map's gradient then has the map's layout
+        return (logits.softmax(-1) @ values.transpose(-2, -1)).transpose(-2, -1)
 
-    def _add_positions(self, logits: Tensor, queries: Tensor, size: tuple[int, int]) -> None:
-        """Add S_H and S_W to the logits (N, h, n, n) in place: the n x n map is the largest tensor, and stays one."""
+    def _relate_positions(self, queries: Tensor, size: tuple[int, int]) -> Tensor:
+        """S_H + S_W, (N, h, n, n), for scaled queries (N, h, n, k / h)."""
         height, width = size
         grid = queries.unflatten(-2, size)  # (N, h, H, W, k / h)
         rows = torch.einsum('nhyxk,ykj->nhyxj', grid, _by_position(self.row_table, height))
         columns = torch.einsum('nhyxk,xkj->nhyxj', grid, _by_position(self.column_table, width))
-        pairs = logits.unflatten(-1, size).unflatten(-3, size)  # (N, h, H, W, H, W)
-        pairs += rows.unsqueeze(-1)
-        pairs += columns.unsqueeze(-2)
+        # contiguous while they are small, so that the map of their sums is and need not be copied
+        sums = rows.contiguous().unsqueeze(-1) + columns.contiguous().unsqueeze(-2)
+        return sums.flatten(-2).flatten(-3, -2)
 
 
 def _by_position(table: Tensor, length: int) -> Tensor:
@@ -114,7 +118,7 @@ class AAConv2d(AugmentedConv2d):
 
     Shape: x: (N, F_in, H, W); y: (N, F_out, H, W) where augmented, (H, W) = ``feature_size`` with 'fixed'.
     Cost: where augmented, per image and call, n*(9*F_in*(F_out - v) + F_in*(2*k + v) + v*v) + n*n*(k + v) MACs and n*k + h*n*n
-        element-wise operations; relative terms add n*k*(H + W) MACs and 2*h*n*n operations.
+        element-wise operations; relative terms add n*k*(H + W) MACs and h*n*n operations.
         9*F_in*(F_out - v) + F_in*(2*k + v) + v*v + (2*H + 2*W - 2)*k/h parameters, and F_out + 2*k + v biases.
     Raises: ValueError if an argument is not as above, 'fixed' has no size for the layer, or a map of another size arrives.
 
@@ -157,7 +161,9 @@ class AAConv2d(AugmentedConv2d):
 
 def _size_for(out_channels: int, feature_size: int | tuple[int, int] | dict | None) -> tuple[int, int]:
     """The (H, W) of the map that a convolution of ``out_channels`` channels sees."""
-    size = feature_size.get(out_channels) if isinstance(feature_size, dict) else feature_size
+    size = feature_size
+    if isinstance(feature_size, dict):  # in a ticket, which is JSON, keys are text
+        size = feature_size.get(out_channels, feature_size.get(str(out_channels)))
     sides = (size, size) if isinstance(size, int) else size
     if not isinstance(sides, list | tuple) or len(sides) != 2:
         raise ValueError(

@@ -12,6 +12,10 @@ from ..attentions.efficient import split_heads
 from ..hidden_level import HiddenLevel
 
 PaddingMode = Literal['zeros', 'reflect', 'replicate', 'circular']
+# What an MM network says of its convolutions: arguments of ``nn.Conv2d``.
+PLAIN_ARGUMENTS = (
+    *('in_channels', 'out_channels', 'kernel_size', 'stride', 'padding', 'dilation', 'groups', 'bias', 'padding_mode'),
+)
 
 
 class ProjectedAttention(nn.Module):
@@ -29,6 +33,9 @@ class ProjectedAttention(nn.Module):
 
     Shape: x: (N, C, H, W); y: (N, v, H, W).
     """
+
+    reads = 'map'
+    has_carry = False
 
     def __init__(self, in_channels: int, key_channels: int, value_channels: int, num_heads: int, bias: bool = True):
         super().__init__()
@@ -106,7 +113,7 @@ class AugmentedConv2d(HiddenLevel):
         require_whole('min_key_channels_per_head', min_key_channels_per_head, 1)
         self.out_channels = out_channels
         self.key_channels = self.value_channels = 0
-        if _pair(kernel_size) == (3, 3) and _pair(stride) == (1, 1) and groups == 1:
+        if can_be_augmented(kernel_size, stride, groups):
             _check_size_is_kept(padding, dilation)
             self.key_channels = max(round(kappa * out_channels), num_heads * min_key_channels_per_head)
             self.value_channels = round(upsilon * out_channels)
@@ -131,7 +138,12 @@ class AugmentedConv2d(HiddenLevel):
         return y if self.attention is None else torch.cat((y, self.attention(x)), 1)
 
 
-def _pair(value: int | tuple[int, int]) -> tuple[int, ...]:
+def can_be_augmented(kernel_size: int | tuple[int, ...], stride: int | tuple[int, ...], groups: int) -> bool:
+    """Whether a convolution is augmented: 3x3, of stride 1 and one group."""
+    return _pair(kernel_size) == (3, 3) and _pair(stride) == (1, 1) and groups == 1
+
+
+def _pair(value: int | tuple[int, ...]) -> tuple[int, ...]:
     return (value, value) if isinstance(value, int) else tuple(value)
 
 
