@@ -27,8 +27,8 @@ from side_by_side import MACHINE_COLUMNS, describe_machine, write_rows
 
 from ean_mm.analysis import compare_rounds, time_rounds
 from ean_mm.launch import DeployOptions, deploy, one_sentence
-from ean_mm.launch.deploy import FOLDER
-from ean_mm.launch.export import STEM
+from ean_mm.launch.config_entries import OF_TESTING, OF_TRAINING, without
+from ean_mm.launch.deployment import FOLDER, STEM
 from ean_mm.launch.training import make_runner, train_once
 from ean_mm.visualization import format_trained, to_text
 
@@ -80,10 +80,8 @@ class Trained:
 
     def build(self, is_deployed: bool) -> Any:
         """The network of the first seed; its weights do not matter to time, its structure does."""
-        cfg = Config.fromfile(self.directories[0] / FOLDER / f'{STEM}.py') if is_deployed else copy.deepcopy(self.cfg)
-        for name in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'val_dataloader', 'val_cfg', 'val_evaluator'):
-            cfg[name] = None
-        cfg.param_scheduler = None
+        cfg = Config.fromfile(self.directories[0] / FOLDER / f'{STEM}.py') if is_deployed else self.cfg
+        cfg = without(cfg, *OF_TRAINING, *OF_TESTING)
         state = 'deployed' if is_deployed else 'trained'
         model: Any = make_runner(cfg, self.directories[0] / f'time_{state}', seed=0).model
         model.eval()

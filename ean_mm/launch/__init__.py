@@ -3,10 +3,8 @@
 from .arguments import add_search_flags, add_training_flags, build_parser, load_config, merge_search_flags
 from .comparison import compare
 from .data import check_data
-from .deploy import deploy
-from .deployment_data import DeployOptions
+from .deployment import FORMATS, DeployOptions, deploy
 from .errors import one_sentence
-from .export import FORMATS
 from .fast_dev_run import shorten_run
 from .plan import describe_plan
 from .replay import replay_config

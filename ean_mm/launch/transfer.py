@@ -21,6 +21,7 @@ from ..hooks.wrapped_backbone import find_backbone, find_backbone_config, unwrap
 from ..models import reconcile_attention
 from ..structures import ConnectionScheme, Ticket, write_atomically
 from ..visualization import TransferRow, draw_predictions, format_transfer
+from .config_entries import OF_ONE_RUN, without
 from .data import check_data
 from .predictions import load_predictions, predict
 from .training import make_runner, train_once
@@ -31,7 +32,6 @@ FIGURE_FILE = 'transfer.png'
 RESULTS_FILE = 'transfer.json'
 RECIPE_FILE = 'transferred.json'
 COMMON_FOLDER = 'common'  # what belongs to no single training
-_NO_RECIPE = ('work_dir', 'resume', 'launcher', 'filename')  # entries of a config that change no number
 
 
 def transfer(cfg: Config, ticket_path: str, names: Sequence[str], seeds: Sequence[int]) -> str:
@@ -206,7 +206,7 @@ def _require_no_search(cfg: Config) -> None:
 def _require_same(directory: Path, cfg: Config, ticket: Ticket) -> None:
     """Refuse a work directory in which another ticket was transferred, or the same one by another recipe."""
     path = directory / RECIPE_FILE
-    recipe = {key: value for key, value in cfg.to_dict().items() if key not in _NO_RECIPE}
+    recipe = without(cfg, *OF_ONE_RUN).to_dict()
     text = json.dumps({'ticket': ticket.to_json(), **recipe}, default=str, indent=1)
     if not path.exists():
         write_atomically(path, text.encode())

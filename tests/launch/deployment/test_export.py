@@ -4,15 +4,16 @@ import builtins
 
 import pytest
 import torch
-from random_networks import CIFAR, DIA, SE, images, largest_error, wrap
+from random_networks import CIFAR, DIA, SE, build, images, largest_error, wrap
 from torch import nn
 
-from ean_mm.launch import export as package
-from ean_mm.launch.export import FORMATS, digest, export
-from ean_mm.launch.proof import Inference, run
+from ean_mm.launch.deployment import export as package
+from ean_mm.launch.deployment.export import FORMATS, digest, export
+from ean_mm.launch.deployment.proof import Inference, run
 from ean_mm.reparam import AcceleratedBackbone
 
 IMAGES = [torch.cat([images(16, torch.float, seed) for seed in (1, 2)]), images(16, torch.float, 3)[:1]]
+SMALL = dict(CIFAR, depth=8)
 META = dict(dataset_meta=dict(classes=['a', 'b']))
 
 
@@ -26,8 +27,9 @@ class Classifier(nn.Module):
         return self.head(self.backbone(x)[-1].mean((2, 3)))
 
 
-@pytest.fixture
+@pytest.fixture(scope='module')
 def model():
+    """No export changes it."""
     torch.manual_seed(0)
     backbone = AcceleratedBackbone.of(wrap(dict(CIFAR, depth=11, block='bottleneck'), DIA, torch.float))
     return Classifier(backbone, 128).eval()
@@ -53,12 +55,17 @@ def test_weights(model, tmp_path):
     assert found['deployed.pth'].num_images == 5
 
 
-def test_a_program_of_torch(model, tmp_path):
-    found = export(model, IMAGES, tmp_path, ['pt2'])
-    program = torch.export.load(tmp_path / 'deployed.pt2').module()
+@pytest.fixture(scope='module')
+def exported(model, tmp_path_factory):
+    """Weights and program, checked on images of two sizes, and their folder."""
+    folder = tmp_path_factory.mktemp('exported')
+    return export(model, [IMAGES[1], images(32, torch.float), IMAGES[0]], folder, ['pth', 'pt2']), folder
+
+
+def test_a_program_of_torch(model, exported):
+    program = torch.export.load(exported[1] / 'deployed.pt2').module()
     x = torch.cat([*IMAGES, *IMAGES])  # another batch than it was exported with
     assert largest_error(run(program, [x]), run(Inference(model), [x])) <= 1e-5
-    assert found['deployed.pt2'].num_images == 5
 
 
 def test_onnx(model, tmp_path):
@@ -122,14 +129,14 @@ def test_a_missing_package_is_named(model, tmp_path, monkeypatch, name, package_
 # -- images -------------------------------------------------------------------------------------------------------------------
 
 
-def test_a_graph_is_for_images_of_one_size(model, tmp_path):
-    two_sizes = [IMAGES[1], images(32, torch.float), IMAGES[0]]
-    found = export(model, two_sizes, tmp_path, ['pth', 'pt2'])
+def test_a_graph_is_for_images_of_one_size(exported):
+    found, _ = exported
     assert found['deployed.pth'].num_images == 7
     assert found['deployed.pt2'].num_images == 5
 
 
-def test_one_image_is_enough_for_any_batch(model, tmp_path):
+def test_one_image_is_enough_for_any_batch(tmp_path):
+    model = Classifier(build(SMALL, torch.float), 32).eval()
     export(model, IMAGES[1:], tmp_path, ['pt2'])
     program = torch.export.load(tmp_path / 'deployed.pt2').module()
     assert largest_error(run(program, IMAGES), run(Inference(model), IMAGES)) <= 1e-5
@@ -142,7 +149,7 @@ def test_digest(tmp_path):
 
 
 def test_attention_that_stays_is_exported_too(tmp_path):
-    model = Classifier(wrap(CIFAR, SE, torch.float), 32).eval()
+    model = Classifier(wrap(SMALL, SE, torch.float), 32).eval()
     export(model, IMAGES, tmp_path, ['pt2'])
     program = torch.export.load(tmp_path / 'deployed.pt2').module()
     assert largest_error(run(program, IMAGES), run(Inference(model), IMAGES)) <= 1e-5

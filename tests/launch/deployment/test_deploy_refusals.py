@@ -1,7 +1,5 @@
 """What cannot be deployed gets one sentence, and nothing is written."""
 
-import sys
-
 import pytest
 import torch
 from deployments import FEW, PLAIN, names
@@ -11,6 +9,9 @@ from random_networks import ASR, save_model
 from ean_mm.datasets import MissingDataError
 from ean_mm.evaluation import SupernetError
 from ean_mm.launch import DeployOptions, deploy
+from ean_mm.launch.deployment import workflow
+
+pytestmark = pytest.mark.usefixtures('hurried')
 
 
 @pytest.fixture
@@ -146,8 +147,7 @@ def test_more_images_than_there_are(plain_config, checkpoint):
 
 @pytest.mark.parametrize('earlier', [False, True])
 def test_what_is_not_equal_is_not_written(plain_config, checkpoint, tmp_path, monkeypatch, earlier):
-    module = sys.modules['ean_mm.launch.deploy']  # `ean_mm.launch.deploy` is the function
-    folder, original = tmp_path / 'work/deployed', module.fold_constant_gates
+    folder, original = tmp_path / 'work/deployed', workflow.fold_constant_gates
     if earlier:
         deploy(plain_config, str(checkpoint), DeployOptions(**FEW))
     before = {path: path.read_bytes() for path in folder.glob('deployed.*')}
@@ -158,7 +158,7 @@ def test_what_is_not_equal_is_not_written(plain_config, checkpoint, tmp_path, mo
             folded.slots[5].child.bias += 0.01
         return folded
 
-    monkeypatch.setattr(module, 'fold_constant_gates', fold_wrongly)
+    monkeypatch.setattr(workflow, 'fold_constant_gates', fold_wrongly)
     message = r'`deployed` must compute what the trained network does, up to 0.0001 .*, but got .*; nothing was written'
     refuse(plain_config, checkpoint, ValueError, message)
     assert {path: path.read_bytes() for path in folder.glob('deployed.*')} == before

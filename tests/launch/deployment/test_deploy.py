@@ -16,6 +16,8 @@ from ean_mm.hooks.wrapped_backbone import find_backbone, type_name
 from ean_mm.launch import DeployOptions, deploy
 from ean_mm.registry import MODELS
 
+pytestmark = pytest.mark.usefixtures('hurried')
+
 # Loads the result where our package does not exist: config, weights, images, where the logits go.
 FOREIGN = """
 import sys

@@ -7,7 +7,7 @@ from mmengine.config import Config
 from random_networks import ASR, CIFAR, SE, wrap
 
 from ean_mm.hooks.retrain_config import format_config
-from ean_mm.launch.deployed_config import accelerated, config_of, deploy_config, our_types
+from ean_mm.launch.deployment.config import accelerated, config_of, deploy_config, our_types
 from ean_mm.reparam import fold_gates
 
 BARE = dict(type='mmpretrain.ResNet', depth=18)

@@ -6,23 +6,9 @@ import copy
 
 from mmengine.config import Config
 
-from ..hooks.wrapped_backbone import find_backbone_config, iter_parts
-from ..models import EANBackbone
-
-# What a training config holds that inference does not read.
-_TRAINING = (
-    *(
-        'train_dataloader',
-        'train_cfg',
-        'train_pipeline',
-        'optim_wrapper',
-        'param_scheduler',
-        'auto_scale_lr',
-        'max_epochs',
-    ),
-    *('val_dataloader', 'val_cfg', 'val_evaluator', 'custom_hooks', 'default_hooks', 'find_unused_parameters'),
-    *('load_from', 'resume', 'work_dir', 'launcher', 'filename', 'randomness'),
-)
+from ...hooks.wrapped_backbone import find_backbone_config, iter_parts
+from ...models import EANBackbone
+from ..config_entries import OF_ONE_RUN, OF_TRAINING, without
 
 
 def config_of(backbone: EANBackbone, given: dict) -> dict:
@@ -54,9 +40,7 @@ def deploy_config(cfg: Config, backbone: dict) -> Config:
 
     A config whose model names nothing of this package does not import it either.
     """
-    fields = copy.deepcopy(cfg.to_dict())
-    for name in _TRAINING:
-        fields.pop(name, None)
+    fields = without(cfg, *OF_TRAINING, *OF_ONE_RUN, 'randomness').to_dict()
     entry = find_backbone_config(fields['model'])
     entry.clear()
     entry.update(copy.deepcopy(backbone))

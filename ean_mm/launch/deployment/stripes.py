@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,9 +12,11 @@ import torch
 from mmengine.logging import print_log
 from torch import nn
 
-from ..evaluation import find_norms, recalibrate
-from ..hooks.wrapped_backbone import find_backbone
-from ..reparam import SiteGates, compute_gates, find_fold_points, fold_gates, recorded_means
+from ...evaluation import find_norms, recalibrate
+from ...hooks.wrapped_backbone import find_backbone
+from ...reparam import SiteGates, compute_gates, find_fold_points, fold_gates, recorded_means
+from .data import DeploymentData
+from .networks import with_backbone
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,48 @@ class Trial:
     model: nn.Module
     sites: tuple[int, ...]
     metric: float
+
+
+@dataclass(frozen=True)
+class FoldedStripes:
+    """What became of gates that vary.
+
+    Attributes:
+        model: the network with some of them folded.
+        gates: of every site that was looked at.
+        sites: those that were folded.
+        metrics: on the test images, before and after.
+    """
+
+    model: Any
+    gates: Sequence[SiteGates]
+    sites: tuple[int, ...]
+    metrics: dict[str, dict[str, float]]
+
+
+def fold_nearly_constant(model: Any, data: DeploymentData) -> FoldedStripes:
+    """Record the gates of a model, and fold those that the options choose: by what may be lost, or by a threshold."""
+    calibration = data.calibration()
+    gates = record_gates(model, calibration)
+    options = data.options
+    if options.max_drop is not None:
+        _warn_of_same_images(data)
+        trial = choose_stripes(model, gates, calibration, data.score, options.max_drop)
+        changed, sites = trial.model, trial.sites
+    else:
+        chosen = [each for each in gates if each.deviation < (options.threshold or 0.0)]
+        changed, sites = fold_stripes(model, chosen, calibration), tuple(each.site for each in chosen)
+    metrics = dict(before=data.evaluate(model, 'test'), after=data.evaluate(changed, 'test'))
+    return FoldedStripes(changed, gates, sites, metrics)
+
+
+def _warn_of_same_images(data: DeploymentData) -> None:
+    if data.cfg.val_dataloader.dataset == data.cfg.test_dataloader.dataset:
+        print_log(
+            'The validation images are the test images: the metric after folding is that of images it was chosen on.',
+            logger='current',
+            level=logging.WARNING,
+        )
 
 
 def record_gates(model: Any, batches: Iterable[Any]) -> list[SiteGates]:
@@ -76,10 +120,9 @@ def choose_stripes(
 
 def fold_stripes(model: Any, gates: Sequence[SiteGates], calibration: Iterable[Any]) -> nn.Module:
     """Return a copy with the mean gates of given sites in its weights, and batch-norm statistics that belong to it."""
-    folded = copy.deepcopy(model)
-    backbone = find_backbone(folded)
-    changed = fold_gates(backbone, {each.site: each.mean.to(next(model.parameters()).device) for each in gates})
-    replace_module(folded, backbone, changed)
+    device = next(model.parameters()).device
+    means = {each.site: each.mean.to(device) for each in gates}
+    folded = with_backbone(model, fold_gates(find_backbone(model), means))
     norms = find_norms(folded)
     if gates and norms:
         recalibrate(norms, calibration, partial(_forward, folded))
@@ -88,13 +131,3 @@ def fold_stripes(model: Any, gates: Sequence[SiteGates], calibration: Iterable[A
 
 def _forward(model: Any, batch: Any) -> object:
     return model(**model.data_preprocessor(batch, False), mode='tensor')
-
-
-def replace_module(model: nn.Module, old: nn.Module, new: nn.Module) -> None:
-    """Put ``new`` where ``old`` stands in a model."""
-    for parent in model.modules():
-        for name, child in parent.named_children():
-            if child is old:
-                setattr(parent, name, new)
-                return
-    raise ValueError(f'`old` must be a part of the model, but got a {type(old).__name__} of elsewhere.')

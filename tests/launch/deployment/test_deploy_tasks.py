@@ -10,6 +10,8 @@ from tiny_tasks import COUNTER, SEGMENTOR, load_tiny
 
 from ean_mm.launch import DeployOptions, deploy
 
+pytestmark = pytest.mark.usefixtures('hurried')
+
 pytest.importorskip('mmseg.models')
 
 

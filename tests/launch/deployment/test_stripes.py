@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ean_mm.hooks.wrapped_backbone import find_backbone
-from ean_mm.launch.stripes import choose_stripes, fold_stripes, record_gates, replace_module
+from ean_mm.launch.deployment.stripes import choose_stripes, fold_stripes, record_gates
 from ean_mm.reparam import SiteGates
 
 
@@ -192,11 +192,3 @@ def test_where_nothing_may_be_folded_the_model_is_the_given_one(model):
 def test_a_metric_that_is_no_number_is_no_small_drop(model):
     trial, _ = choose(model, [90.0, 89.5, math.nan, math.nan], 1)
     assert trial.sites == (1,)
-
-
-def test_only_a_part_of_the_model_is_replaced(model):
-    stranger = nn.Conv2d(1, 1, 1)
-    with pytest.raises(ValueError, match='`old` must be a part of the model, but got a Conv2d of elsewhere'):
-        replace_module(model, stranger, stranger)
-    replace_module(model, find_backbone(model), stranger)
-    assert model.part['backbone'] is stranger

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from ean_mm.launch.proof import Agreement, Inference, compare_outputs, preprocess, require_agreement, run
+from ean_mm.launch.deployment.proof import Agreement, Inference, compare_outputs, preprocess, require_agreement, run
 
 
 def outputs(*batches):

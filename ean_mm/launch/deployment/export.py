@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import Tensor, nn
 
-from ..structures import write_atomically
+from ...structures import write_atomically
 from .proof import Agreement, Inference, compare_outputs, require_agreement, run
 
 STEM = 'deployed'
