@@ -17,8 +17,8 @@ from mmengine.runner import Runner
 
 from ..analysis import CostTable, measure_cost, measure_latency
 from ..hooks.retrain_config import is_search_hook
-from ..hooks.wrapped_backbone import find_backbone, find_backbone_config, unwrap
-from ..models import reconcile_attention
+from ..hooks.wrapped_backbone import find_backbone, find_backbone_config, type_name, unwrap
+from ..models import OWN_ATTENTIONS, OWN_CONVOLUTIONS, reconcile_attention, require_ticket_for
 from ..structures import ConnectionScheme, Ticket, write_atomically
 from ..visualization import TransferRow, draw_predictions, format_transfer
 from .config_entries import OF_ONE_RUN, without
@@ -154,10 +154,18 @@ class _Facts:
 
 
 def _with_scheme(cfg: Config, ticket: Ticket, ticket_path: str, scheme: str) -> Config:
-    """The config with the ticket's attention and sharing, at the sites of a scheme."""
+    """The config with the ticket's attention and sharing, or its convolution, at the sites of a scheme."""
     cfg = copy.deepcopy(cfg)
     backbone = find_backbone_config(cfg.model)
     backbone.pop('ticket', None)
+    wrapper = type_name(backbone)
+    require_ticket_for(
+        wrapper, ticket, OWN_CONVOLUTIONS if wrapper == 'AugmentedBackbone' else OWN_ATTENTIONS, ticket_path
+    )
+    if wrapper == 'AugmentedBackbone':
+        conv = reconcile_attention(backbone.get('conv'), ticket, ticket_path, OWN_CONVOLUTIONS, 'conv')
+        backbone.update(conv=conv, scheme=scheme)
+        return cfg
     sharing = backbone.get('sharing') or ticket.sharing
     if sharing != ticket.sharing:
         raise ValueError(

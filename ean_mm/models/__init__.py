@@ -1,6 +1,6 @@
 """Models: attentions, the backbone wrapper, and the CIFAR residual networks of the papers."""
 
-from .attention_spec import reconcile_attention
+from .attention_spec import OWN_ATTENTIONS, OWN_CONVOLUTIONS, reconcile_attention, require_ticket_for
 from .attentions import (
     ASR,
     DIA,
@@ -24,6 +24,8 @@ from .sites import Site, find_sites
 __all__ = [
     'ASR',
     'DIA',
+    'OWN_ATTENTIONS',
+    'OWN_CONVOLUTIONS',
     'RESIDUAL_BLOCKS',
     'SE',
     'SGE',
@@ -43,4 +45,5 @@ __all__ = [
     'TimmAttention',
     'find_sites',
     'reconcile_attention',
+    'require_ticket_for',
 ]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..models import EANBackbone, SharedAttention
+from ..models import AugmentedBackbone, EANBackbone, SharedAttention
 from ..models.hidden_level import HiddenLevel
 from ..models.plain_layers import is_plain_conv
 from ..models.site_slot import SiteSlot
@@ -71,8 +71,10 @@ def rewrite(backbone: nn.Module, sample: Tensor) -> fx.GraphModule:
         sample: an image, (1, 3, H, W); its values do not matter.
 
     Raises:
-        GraphError: if the forward pass is no fixed graph, or depends on the size of the image.
+        GraphError: if the forward pass is no fixed graph, depends on the size of the image, or has augmented convolutions.
     """
+    if isinstance(backbone, AugmentedBackbone):
+        raise GraphError('convolutions that attention augments have no gate that could be moved')
     backbone = copy.deepcopy(backbone).requires_grad_(False)
     backbone.eval()  # which returns nothing in the backbones of MM
     wrapped = backbone if isinstance(backbone, EANBackbone) else None

@@ -22,6 +22,7 @@ from ean_mm.registry import MODELS
 from ean_mm.structures import BackboneFingerprint, ConnectionScheme, Ticket, TicketError
 
 NUM_SCENES = 24
+CONV = dict(type='ean_mm.EAAConv2d', num_heads=2, min_key_channels_per_head=2)
 
 
 def ticket_of(bits):
@@ -44,6 +45,14 @@ def network_of(cfg, scheme, checkpoint):
     built = MODELS.build(model)
     built.load_state_dict(torch.load(checkpoint, weights_only=False)['state_dict'])
     return built.eval()
+
+
+def augment(cfg):
+    """Give the segmentor augmented convolutions in the place of attention."""
+    backbone = cfg.model.backbone
+    for name in ('attention', 'sharing', 'ticket', 'init_cfg'):
+        backbone.pop(name, None)
+    backbone.type = 'ean_mm.AugmentedBackbone'
 
 
 class TestChoice:
@@ -169,6 +178,21 @@ class TestSegmentation:
         assert rows_of(cfg)
         transfer(cfg, other, ['none'], [0])
         transfer(cfg, ticket, NAMES, [0])
+
+
+def test_a_ticket_of_augmented_convolutions(tmp_path):
+    pytest.importorskip('mmseg.models')
+    cfg = load_tiny(SEGMENTOR, tmp_path)
+    augment(cfg)
+    ticket = write_ticket(tmp_path / 'ticket.json', '1 0 1', attention=CONV, sharing='block')
+    transfer(cfg, ticket, ['none', 'ticket'], [0])
+    none, chosen = rows_of(cfg).values()
+    assert (none['scheme'], chosen['scheme']) == ('0 0 0', '1 0 1')
+    cfg.model.backbone.conv = CONV
+    trained = network_of(cfg, '1 0 1', next(Path(cfg.work_dir).glob('ticket_0/iter_*.pth')))
+    backbone = find_backbone(trained)
+    resting = sum(slot.num_resting for slot in backbone.slots if slot.connected)
+    assert chosen['params'] == sum(parameter.numel() for parameter in trained.parameters()) - resting
 
 
 def test_an_interrupted_transfer_ends_as_one_that_was_not(segmented, tmp_path, monkeypatch):
@@ -312,6 +336,17 @@ class TestRefusals:
         ticket = write_ticket(tmp_path / 'ticket.json', '1 0 1', attention={'type': 'mine.Gate'})
         cfg.model.backbone.attention = None
         self.refused(cfg, ticket, TicketError, '`attention` must be given in the config beside a ticket whose')
+
+    def test_a_ticket_of_the_other_wrapper(self, cfg, tmp_path):
+        ticket = write_ticket(tmp_path / 'ticket.json', '1 0 1', attention=CONV)
+        self.refused(
+            cfg, ticket, TicketError, '`ticket` must be made for an ean_mm.EANBackbone .*, but got one for ean_mm.EAAC'
+        )
+        augment(cfg)
+        ticket = write_ticket(tmp_path / 'ticket.json', '1 0 1')
+        self.refused(
+            cfg, ticket, TicketError, 'must be made for an ean_mm.AugmentedBackbone .*, but got one for ean_mm.SE'
+        )
 
     @pytest.mark.parametrize(
         'backbone', [dict(depth=14, base_channels=8), dict(depth=8, base_channels=16)], ids=['layout', 'width']

@@ -9,7 +9,7 @@ import torch
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
-from ean_mm.models import EANBackbone
+from ean_mm.models import AugmentedBackbone, EANBackbone
 from ean_mm.structures import ConnectionScheme
 
 CIFAR = dict(type='ean_mm.ResNetCifar', depth=20, base_channels=8)
@@ -47,7 +47,10 @@ def main(attention: str) -> None:
     distributed.init_process_group('gloo')
     for scheme, schemes in (('101 000 011', ('101 000 011',) * 3), ('all', SCHEMES * 2)):
         torch.manual_seed(0)
-        net = EANBackbone(CIFAR, attention=dict(type=attention), scheme=scheme)
+        if attention.endswith('Conv2d'):
+            net = AugmentedBackbone(CIFAR, dict(type=attention, num_heads=2, min_key_channels_per_head=2), scheme)
+        else:
+            net = EANBackbone(CIFAR, attention=dict(type=attention), scheme=scheme)
         norms = train(net, schemes, find_unused_parameters=scheme == 'all')
         if not all(0 < norm < float('inf') for norm in norms):
             sys.exit(f'gradients must be finite and not zero, but got {norms}')

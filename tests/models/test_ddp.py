@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.parametrize('attention', ['ean_mm.SE', pytest.param('ean_mm.DIA', marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    'attention', ['ean_mm.SE', 'ean_mm.EAAConv2d', pytest.param('ean_mm.DIA', marks=pytest.mark.slow)]
+)
 def test_two_ranks_train_with_a_stage_off(attention):
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))

@@ -7,7 +7,7 @@ import copy
 from mmengine.config import Config
 
 from ...hooks.wrapped_backbone import find_backbone_config, iter_parts
-from ...models import EANBackbone
+from ...models import AugmentedBackbone, EANBackbone
 from ..config_entries import OF_ONE_RUN, OF_TRAINING, without
 
 
@@ -21,6 +21,14 @@ def config_of(backbone: EANBackbone, given: dict) -> dict:
     if not backbone.scheme.num_connected:
         return _without_initialisation(given['backbone'])
     kept = {key: given[key] for key in ('type', 'residual_blocks') if given.get(key) is not None}
+    if isinstance(backbone, AugmentedBackbone):
+        inner = _without_initialisation(given['backbone'])
+        return {
+            **kept,
+            'backbone': inner,
+            'conv': copy.deepcopy(backbone.attention_cfg),
+            'scheme': str(backbone.scheme),
+        }
     return {
         **kept,
         'backbone': _without_initialisation(given['backbone']),

@@ -44,6 +44,10 @@ class ProjectedAttention(nn.Module):
         self.qkv = nn.Conv2d(in_channels, sum(self.widths), 1, bias=bias)
         self.projection = nn.Conv2d(value_channels, value_channels, 1, bias=bias)
 
+    def split(self) -> tuple[None, nn.Module]:
+        """As ``SharedAttention.split``: no part is the same for every image."""
+        return None, self
+
     def attend(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """The values (N, h, v / h, n) as the queries find them by the keys, both (N, h, k / h, n)."""
         raise NotImplementedError
