@@ -87,7 +87,8 @@ def tiny_config(tmp_path):
     """A complete config: six blocks, sixty scenes, two epochs, twelve proposals."""
     pytest.importorskip('mmpretrain')
     # runners of one name and second would share their visualizer
-    return Config({**copy.deepcopy(TINY), 'work_dir': str(tmp_path / 'work'), 'experiment_name': tmp_path.name})
+    fields = {**copy.deepcopy(TINY), 'work_dir': str(tmp_path / 'work'), 'experiment_name': tmp_path.name}
+    return Config(fields, format_python_code=False)  # laying its text out takes half a second, three times per runner
 
 
 @pytest.fixture(autouse=True)

@@ -22,7 +22,7 @@ def load_tiny(name: str, directory: Path, depth: int = 8) -> Config:
 
     It has neither ticket nor weights to start from.
     """
-    cfg = Config.fromfile(CONFIGS / f'{name}.py')
+    cfg = Config.fromfile(CONFIGS / f'{name}.py', format_python_code=False)
     cfg.work_dir = str(directory / 'work')
     cfg.log_level = 'WARNING'
     cfg.model.backbone.backbone.update(depth=depth, base_channels=8)

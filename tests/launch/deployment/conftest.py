@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 from deployments import FEW, PLAIN
-from mmengine.config import Config
 from random_networks import save_model
 
 from ean_mm.launch import DeployOptions, deploy
@@ -14,7 +13,7 @@ from ean_mm.launch.deployment import report, workflow
 @pytest.fixture
 def plain_config(tiny_config):
     """A config that trains: SE at every block of a backbone of mmpretrain."""
-    cfg = Config(tiny_config.to_dict(), format_python_code=False)  # laying its text out takes half a second
+    cfg = tiny_config
     cfg.custom_hooks = []
     cfg.model.backbone.backbone = PLAIN
     cfg.model.backbone.sharing = 'block'
