@@ -79,7 +79,7 @@ def test_another_spelling_agrees(save, conv):
     assert AugmentedBackbone(CIFAR, conv, ticket=path).attention_spec == AA_SPELLED
 
 
-@pytest.mark.parametrize('kind', [EAAConv2d, 'EAAConv2d'])
+@pytest.mark.parametrize('kind', [EAAConv2d, 'ean_mm.EAAConv2d'])
 def test_a_type_is_a_name_or_a_class(save, kind):
     assert AugmentedBackbone(CIFAR, dict(EAA, type=kind), ticket=save()).attention_spec == EAA_SPELLED
 
