@@ -7,7 +7,9 @@ import torch
 from mmcv.cnn import build_plugin_layer
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from ean_mm.analysis import count_work
 from ean_mm.models import EfficientAttention
+from ean_mm.models.attentions import efficient
 from ean_mm.models.attentions.efficient import read_summary
 
 RHO = {
@@ -126,6 +128,32 @@ def test_gradients_agree_with_finite_differences(normalization):
         return torch.func.functional_call(module, dict(zip(names, parameters, strict=True)), (x.detach(),))
 
     assert torch.autograd.gradcheck(of_parameters, values, fast_mode=True)
+
+
+@pytest.mark.parametrize('normalization', ['softmax', 'scaling'])
+@pytest.mark.parametrize('num_heads', [1, 2])
+def test_values_and_reprojection_may_act_on_the_summary(num_heads, normalization, monkeypatch):
+    """The same numbers in the order that takes fewer MACs, which is taken where it saves enough."""
+    c, k, v, n = 6, 4, 8, 15
+    module = build(c, key_channels=k, value_channels=v, num_heads=num_heads, normalization=normalization)
+    x = draw(2, c, 3, 5)
+    expected = reference(module, x, num_heads)
+    on_maps, on_summary = 2 * n * v * (c + k // num_heads), 2 * k * c * (n + v // num_heads)
+    for least, macs in ((on_maps - on_summary + 1, on_maps), (on_maps - on_summary, on_summary)):
+        monkeypatch.setattr(efficient, 'LEAST_SAVING', least)
+        torch.testing.assert_close(module(x), expected, rtol=1e-12, atol=1e-12)
+        assert count_work(lambda: module(x)).macs == 2 * (2 * n * c * k + macs)
+
+
+def test_gradients_of_the_summary_order(monkeypatch):
+    monkeypatch.setattr(efficient, 'LEAST_SAVING', -(10**9))
+    module = build(3, key_channels=2, value_channels=4, num_heads=2)
+    names, values = zip(*module.named_parameters(), strict=True)
+
+    def call(x, *parameters):
+        return torch.func.functional_call(module, dict(zip(names, parameters, strict=True)), (x,))
+
+    assert torch.autograd.gradcheck(call, (draw(1, 3, 2, 3).requires_grad_(), *values))
 
 
 def test_the_setting_of_the_paper_is_the_default():
