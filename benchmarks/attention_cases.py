@@ -6,6 +6,7 @@ import importlib.util
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -125,11 +126,12 @@ def load_reference(path: Path) -> type[nn.Module]:
     if found is None:
         raise ValueError(f'`--reference` must have a class EfficientAttention, but got {str(path)!r}.')
     bench = Bench(torch.device('cpu'), found)
-    for num_heads in (1, 2):
-        ours, theirs = (bench.build(Variant(method, num_heads), 8).double() for method in (OURS, REFERENCE))
+    for num_heads, size in product((1, 8), (4, 64)):  # ours computes small maps and large ones in another order
+        ours, theirs = (bench.build(Variant(method, num_heads), 64).double() for method in (OURS, REFERENCE))
         theirs.load_state_dict(ours.state_dict())
-        x = torch.randn(2, 8, 5, 4, dtype=torch.double)
-        difference = (ours(x) - theirs(x)).abs().max().item()
+        x = torch.randn(1, 64, size, size, dtype=torch.double)
+        with torch.inference_mode():
+            difference = (ours(x) - theirs(x)).abs().max().item()
         if difference > 1e-12:
             raise ValueError(f'`--reference` must compute what ours does, but got numbers {difference:.2g} apart.')
     return found
