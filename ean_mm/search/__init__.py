@@ -2,6 +2,8 @@
 
 from .atlas import Atlas, AtlasError
 from .curiosity import Curiosity
+from .evolution import RegularizedEvolution
+from .exhaustive import Exhaustive
 from .loop import SearchFailedError, SearchLoop
 from .policy import Policy
 from .racing import Race, RaceSettings, slices_are_additive
@@ -19,11 +21,13 @@ __all__ = [
     'AtlasError',
     'Curiosity',
     'Evaluation',
+    'Exhaustive',
     'Measurement',
     'Policy',
     'Race',
     'RaceSettings',
     'RandomSearch',
+    'RegularizedEvolution',
     'Reinforce',
     'Reward',
     'ScoreMany',

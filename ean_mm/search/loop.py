@@ -86,6 +86,7 @@ class SearchLoop:
         num_connections = self.all.num_connections
         _check_fit(strategy, min_connected, self.blocks_per_stage)
         self.strategy = strategy
+        strategy.min_connected = min_connected
         self.score_many = score_many
         self.reward = reward
         self.record = record

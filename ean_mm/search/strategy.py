@@ -29,6 +29,10 @@ class Strategy(ABC):
 
     Raises:
         ValueError: if an argument is outside its range.
+
+    Attributes:
+        min_connected: schemes with fewer connections cannot become the ticket, and a strategy may leave them out; 0 until a
+            search says otherwise, before it begins.
     """
 
     def __init__(self, num_connections: int, seed: int = 0, samples_per_step: int = 3, num_steps: int = 300):
@@ -36,6 +40,7 @@ class Strategy(ABC):
         self.seed = require_whole('seed', seed, 0)
         self.samples_per_step = require_whole('samples_per_step', samples_per_step, 1)
         self.num_steps = require_whole('num_steps', num_steps, 1)
+        self.min_connected = 0
 
     @abstractmethod
     def propose(self, step: int) -> np.ndarray:

@@ -8,9 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-from ean_mm.search import RandomSearch, Reinforce, Strategy, seeded_generator
+from ean_mm.search import (
+    Exhaustive,
+    RandomSearch,
+    RegularizedEvolution,
+    Reinforce,
+    Strategy,
+    seeded_generator,
+)
 
 STRATEGIES = {
+    'exhaustive': lambda seed=0: Exhaustive(6, seed, samples_per_step=3),
+    'evolution': lambda seed=0: RegularizedEvolution(6, seed, population_size=8, tournament_size=3),
     'random': lambda seed=0: RandomSearch(6, seed),
     'paper': lambda seed=0: Reinforce(6, seed, 'paper', replay_start=3, replay_size=5),
     'corrected': lambda seed=0: Reinforce(6, seed, replay_start=3, replay_size=5),
@@ -84,7 +93,7 @@ def test_proposals_are_boolean_and_repeat_when_asked_again(make):
 
 def test_proposals_depend_on_seed_and_step(make):
     steps = [make().propose(step).tobytes() for step in range(20)]
-    seeds = [make(seed).propose(0).tobytes() for seed in range(20)]
+    seeds = [b''.join(make(seed).propose(step).tobytes() for step in range(5)) for seed in range(20)]
     assert len(set(steps)) == len(set(seeds)) == 20
 
 
@@ -188,7 +197,7 @@ def test_what_cannot_be_learned_from_is_refused_and_changes_nothing(make, masks,
     assert_same(strategy.state_dict(), before)
 
 
-@pytest.mark.parametrize('kind', [RandomSearch, Reinforce])
+@pytest.mark.parametrize('kind', [Exhaustive, RandomSearch, RegularizedEvolution, Reinforce])
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
