@@ -14,7 +14,7 @@ PYTEST_ARGS    ?=
 # does not import.
 TORCH          ?= torch torchvision
 
-TEST_FILES  = $(patsubst %,requirements/%.txt,runtime timm export tests)
+TEST_FILES  = $(patsubst %,requirements/%.txt,runtime timm export optuna tests)
 PIP_FLAGS   = --constraint requirements/constraints.txt
 TEST        = -m pytest --numprocesses $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 ONE_THREAD  = OMP_NUM_THREADS=1

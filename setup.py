@@ -8,7 +8,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).resolve().parent
-EXTRAS = ('onedl', 'openmmlab', 'seg', 'timm', 'tests', 'export')
+EXTRAS = ('onedl', 'openmmlab', 'seg', 'timm', 'tests', 'export', 'optuna')
 
 
 def read_version() -> str:
@@ -43,6 +43,7 @@ setup(
     license_files=['LICENSE'],
     python_requires='>=3.10',
     packages=find_packages(include=['ean_mm', 'ean_mm.*']),
+    package_data={'ean_mm.report': ['templates/*']},
     install_requires=read_requirements('runtime'),
     extras_require={name: read_requirements(name) for name in EXTRAS},
     keywords='attention, architecture search, squeeze-and-excitation, mmengine, mmpretrain',

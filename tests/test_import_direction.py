@@ -33,8 +33,9 @@ ALLOWED: dict[str, set[str]] = {
     'reparam': _CORE,
     'visualization': _CORE,
     'evaluation': _CORE,
-    'hooks': _TOP,
-    'launch': _TOP | {'hooks'},
+    'report': {'visualization'} | _VALUES,
+    'hooks': _TOP | {'report'},
+    'launch': _TOP | {'hooks', 'report'},
 }
 # named by configs, never imported by the library; mmcv.ops needs a compiled mmcv
 FORBIDDEN_EVERYWHERE = {'mmpretrain', 'mmseg', 'mmdet', 'mmcv.ops', 'tools', 'configs', 'tests'}

@@ -16,7 +16,7 @@ import ean_mm
 
 ROOT = Path(__file__).resolve().parents[1]
 REQUIREMENTS = ROOT / 'requirements'
-NAMES = ('runtime', 'onedl', 'openmmlab', 'seg', 'timm', 'tests', 'export')
+NAMES = ('runtime', 'onedl', 'openmmlab', 'seg', 'timm', 'tests', 'export', 'optuna')
 PYTHONS = ('3.10', '3.11', '3.12', '3.13', '3.14')
 # import name -> distribution, where they differ
 DISTRIBUTIONS = {'PIL': 'pillow', 'sklearn': 'scikit-learn'}
@@ -121,7 +121,7 @@ def _run_setup(monkeypatch) -> dict:
 def test_everything_the_package_imports_is_required():
     """A third-party import is in runtime.txt, comes with the package family, or is optional and inside a function."""
     required = {canonicalize_name(requirement.name) for requirement in _requirements('runtime')}
-    optional = {canonicalize_name(each.name) for extra in ('timm', 'export') for each in _requirements(extra)}
+    optional = {canonicalize_name(each.name) for extra in ('timm', 'export', 'optuna') for each in _requirements(extra)}
     known = sys.stdlib_module_names | {'mmengine', 'mmcv', 'ean_mm'}
     undeclared = {
         f'{path.relative_to(ROOT)}: {name}'

@@ -13,7 +13,7 @@ from mmengine.config import Config
 from rich.table import Table
 
 from ..registry import STRATEGIES, build_from
-from ..search import Atlas, Evaluation, Reward, SearchLoop, SearchRecord, one_by_one
+from ..search import Atlas, Budget, Evaluation, Reward, SearchLoop, SearchRecord, SearchSpace, one_by_one
 from ..structures.checks import require_whole
 from ..visualization import draw_regrets, to_text
 from .arguments import find_search_hook
@@ -131,10 +131,9 @@ def _run(
             one_by_one(atlas),
             reward,
             SearchRecord(directory, {}, is_writer=False),  # flushing files would take longer than the search
-            atlas.blocks_per_stage,
+            SearchSpace(atlas.blocks_per_stage, min_connected=min_connected),
             _refuse_ticket,
-            max_schemes=max_schemes,
-            min_connected=min_connected,
+            budget=Budget(max_schemes=max_schemes),
         )
         loop.run()
     return loop

@@ -20,7 +20,7 @@ class RegularizedEvolution(Strategy):
 
     The population is the last P schemes that were scored. Until there are so many, proposals are random; then each is the
     child of the best of S members drawn without replacement. A child that has been observed before is mutated once more, and
-    so on, so that no scheme is proposed twice while there are others; so is one that is too small to become the ticket.
+    so on, so that no scheme is proposed twice while there are others; so is one that cannot become the ticket.
     Source: Real et al., arXiv:1802.01548, where P is 100 and S 25 for 20,000 networks. **Differs:** smaller P and S, for
     hundreds of schemes; no child repeats a scheme.
 
@@ -63,7 +63,7 @@ class RegularizedEvolution(Strategy):
         generator = seeded_generator(self.seed, step, 'evolution')
         taken, proposals = set(self._known.taken), []
         for _ in range(self.samples_per_step):
-            child = walk_to_free(self._draw_parent(generator), tell_free(taken, self.min_connected), generator)
+            child = walk_to_free(self._draw_parent(generator), tell_free(taken, self.is_allowed), generator)
             taken.add(child.tobytes())
             proposals.append(child)
         return np.array(proposals)
@@ -79,6 +79,15 @@ class RegularizedEvolution(Strategy):
 
     def _learn(self, step: int, masks: np.ndarray, rewards: np.ndarray) -> None:
         self._known.add(masks, rewards)
+
+    def warm_start(self, masks: np.ndarray, rewards: np.ndarray) -> None:
+        """They are the first members of the population, in the order given."""
+        self._known.add(masks, rewards)
+
+    def keep_probabilities(self) -> np.ndarray | None:
+        """Which share of the population connects each bit; None while there is no member."""
+        members = self._known.masks[-self.population_size :]
+        return members.mean(0) if len(members) else None
 
     def state_dict(self) -> dict[str, Any]:
         return self._known.state_dict()

@@ -12,7 +12,7 @@ MAX_LISTED_SITES = 14  # of more sites, not all schemes are gone through
 WALK_LENGTH = 64
 MOST_WALKS = 100
 
-TellFree = Callable[[np.ndarray], np.ndarray]  # of masks (M, n), which may be proposed, (M,) bool
+TellMasks = Callable[[np.ndarray], np.ndarray]  # of masks (M, n), which have a property, (M,) bool
 
 
 @lru_cache(maxsize=2)
@@ -50,16 +50,21 @@ def flip(mask: np.ndarray, num_bits: int) -> np.ndarray:
     return flipped
 
 
-def tell_free(taken: Set[bytes], min_connected: int = 0) -> TellFree:
-    """Masks are free that are not taken, as bytes, and connect enough; what is taken later counts as well."""
+def allow_all(masks: np.ndarray) -> np.ndarray:
+    """Every mask of (M, n) is allowed, (M,) bool."""
+    return np.ones(len(masks), dtype=bool)
+
+
+def tell_free(taken: Set[bytes], is_allowed: TellMasks = allow_all) -> TellMasks:
+    """Masks are free that are allowed and not taken, as bytes; what is taken later counts as well."""
 
     def is_free(masks: np.ndarray) -> np.ndarray:
-        return np.array([mask.tobytes() not in taken for mask in masks], dtype=bool) & (masks.sum(1) >= min_connected)
+        return np.array([mask.tobytes() not in taken for mask in masks], dtype=bool) & is_allowed(masks)
 
     return is_free
 
 
-def walk_to_free(mask: np.ndarray, is_free: TellFree, generator: torch.Generator) -> np.ndarray:
+def walk_to_free(mask: np.ndarray, is_free: TellMasks, generator: torch.Generator) -> np.ndarray:
     """Flip one random bit of a mask, and then one more as long as the scheme is not free.
 
     Args:

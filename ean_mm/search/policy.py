@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -42,7 +43,7 @@ class Policy(nn.Module):
         super().__init__()
         self.num_connections = num_connections
         self.temperature = temperature
-        self.network: nn.Module
+        self.network: _FreeLogits | nn.Sequential
         if hidden_width:
             self.network = multilayer((ZERO_INPUT_WIDTH, hidden_width, 2 * num_connections), generator)
         else:
@@ -67,6 +68,23 @@ class Policy(nn.Module):
         """Entropy of each bit in nats, (n,); log 2 where on and off are equally likely."""
         log_probs = self.log_probs()
         return -(log_probs.exp() * log_probs).sum(1)
+
+    @torch.no_grad()
+    def set_connect_probs(self, probs: Tensor) -> None:
+        """Make each bit as likely to be on as wanted, by moving the last layer's biases; other parameters stay.
+
+        Args:
+            probs: (n,) float64, each between 0 and 1, both excluded.
+        """
+        off, on = self.log_probs().unbind(1)
+        shift = self.temperature * (probs.logit() - (on - off)) / 2
+        self._bias.add_(torch.stack([-shift, shift], dim=1).flatten())
+
+    @property
+    def _bias(self) -> Tensor:
+        if isinstance(self.network, _FreeLogits):
+            return self.network.logits
+        return cast(nn.Linear, self.network[-1]).bias
 
     @torch.no_grad()
     def sample(self, num_samples: int, generator: torch.Generator) -> Tensor:

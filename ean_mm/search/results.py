@@ -26,8 +26,9 @@ class Evaluation:
 
     Attributes:
         scheme: what was scored.
-        role: 'control' (none and all) or 'proposal'.
-        step: the step that proposed it; None for a control.
+        role: 'control' (none and all), 'warm' (given at the start) or 'proposal'; after the end of the search, and never the
+            ticket, 'probe' (to know the ticket better) or 'random' (random schemes of its size, to compare it with).
+        step: the step that proposed it; None if none did.
         metric: what the evaluator measured, in its units; None if the scoring failed.
         reward: what the strategy learns from; None if the scoring failed.
         reason: why it failed; None if it did not.
@@ -134,10 +135,10 @@ class SearchResult:
         top: the best eligible evaluations, best first.
         num_steps: steps done.
         num_evaluations: scorings, failed ones included.
-        num_distinct: distinct schemes with a score, those dropped with an estimate included.
+        num_distinct: distinct schemes that the search has scored, those dropped with an estimate included.
         num_failures: scorings that failed.
         num_partial: schemes that were dropped with an estimate; never best or among the top.
-        is_finished: whether nothing is left to do.
+        end: why the search is over, in words; None if it is not.
     """
 
     best: Evaluation | None
@@ -149,4 +150,9 @@ class SearchResult:
     num_distinct: int
     num_failures: int
     num_partial: int
-    is_finished: bool
+    end: str | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.end is not None

@@ -2,36 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from ..structures import ConnectionScheme
 from .results import Evaluation
+
+SEARCHED = ('control', 'warm', 'proposal')  # roles of what the search itself scores; others come after its end
 
 
 class Scoreboard:
     """Remember evaluations in order, and the score of each scheme that has one.
 
     Args:
-        min_connected: schemes with fewer connections are scored but never ranked; nor is one with a mere estimate.
+        allows: which schemes may become the ticket; others are scored but never ranked, nor is one with a mere estimate, nor
+            one that was scored after the end of the search.
 
     Attributes:
         evaluations: all of them, failed ones included, in order.
-        num_failures: how many of them failed.
-        num_partial: how many of them are estimates.
+        best: the first of the ranking; None while nothing is eligible.
+        num_failures: how many evaluations failed.
+        num_partial: how many are estimates.
+        num_searched: how many schemes the search itself has scored.
+        num_idle: how many of these since the best of them.
     """
 
-    def __init__(self, min_connected: int):
-        self.min_connected = min_connected
+    def __init__(self, allows: Callable[[ConnectionScheme], bool] = lambda scheme: True):
+        self._allows = allows
         self.evaluations: list[Evaluation] = []
+        self.best: Evaluation | None = None
         self.num_failures = 0
         self.num_partial = 0
+        self.num_searched = 0
+        self.num_idle = 0
         self._scored: dict[ConnectionScheme, Evaluation] = {}
+        self._searched: set[ConnectionScheme] = set()
+        self._eligible: list[Evaluation] = []
 
     def __contains__(self, scheme: object) -> bool:
         return scheme in self._scored
 
-    def __len__(self) -> int:
-        return len(self._scored)
+    def has_full_score(self, scheme: ConnectionScheme) -> bool:
+        """Whether a scheme was scored on all images."""
+        return scheme in self._scored and not self._scored[scheme].is_partial
+
+    def was_searched(self, scheme: ConnectionScheme) -> bool:
+        """Whether the search itself has a score of the scheme; one that was made after its end does not count."""
+        return scheme in self._searched
 
     def add(self, evaluations: Iterable[Evaluation]) -> None:
         """Remember further evaluations."""
@@ -41,7 +57,21 @@ class Scoreboard:
             if evaluation.reward is None:
                 self.num_failures += 1
             else:
-                self._scored[evaluation.scheme] = evaluation
+                self._rank(evaluation)
+
+    def _rank(self, evaluation: Evaluation) -> None:
+        is_searched = evaluation.role in SEARCHED
+        is_eligible = is_searched and not evaluation.is_partial and self._allows(evaluation.scheme)
+        is_best = is_eligible and (self.best is None or evaluation.rank < self.best.rank)
+        if is_searched:
+            self._searched.add(evaluation.scheme)
+            self.num_searched += 1
+            self.num_idle = 0 if is_best else self.num_idle + 1
+        self._scored[evaluation.scheme] = evaluation
+        if is_eligible:
+            self._eligible.append(evaluation)
+        if is_best:
+            self.best = evaluation
 
     def find(self, scheme: ConnectionScheme) -> Evaluation | None:
         """The evaluation of ``scheme``: the successful one, else its first failure, else None."""
@@ -53,15 +83,6 @@ class Scoreboard:
         known = (self._scored[scheme].reward for scheme in schemes if scheme in self._scored)
         return [reward for reward in known if reward is not None]
 
-    @property
-    def best(self) -> Evaluation | None:
-        """The first of the ranking; None while nothing is eligible."""
-        return min(self._eligible(), key=lambda evaluation: evaluation.rank, default=None)
-
-    def ranking(self, num: int) -> tuple[Evaluation, ...]:
-        """The best ``num`` eligible evaluations, best first."""
-        return tuple(sorted(self._eligible(), key=lambda evaluation: evaluation.rank)[:num])
-
-    def _eligible(self) -> list[Evaluation]:
-        scored = self._scored.values()
-        return [e for e in scored if not e.is_partial and e.scheme.num_connected >= self.min_connected]
+    def ranking(self, num: int | None = None) -> tuple[Evaluation, ...]:
+        """The best ``num`` eligible evaluations, or all of them, best first."""
+        return tuple(sorted(self._eligible, key=lambda evaluation: evaluation.rank)[:num])

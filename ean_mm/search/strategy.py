@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ..structures.checks import require_whole
+from .masks import TellMasks, allow_all
 
 
 class Strategy(ABC):
@@ -31,8 +32,8 @@ class Strategy(ABC):
         ValueError: if an argument is outside its range.
 
     Attributes:
-        min_connected: schemes with fewer connections cannot become the ticket, and a strategy may leave them out; 0 until a
-            search says otherwise, before it begins.
+        is_allowed: tells which masks (M, num_connections) can become the ticket, (M,) bool; others may be left out. All,
+            until a search says otherwise before it begins.
     """
 
     def __init__(self, num_connections: int, seed: int = 0, samples_per_step: int = 3, num_steps: int = 300):
@@ -40,7 +41,7 @@ class Strategy(ABC):
         self.seed = require_whole('seed', seed, 0)
         self.samples_per_step = require_whole('samples_per_step', samples_per_step, 1)
         self.num_steps = require_whole('num_steps', num_steps, 1)
-        self.min_connected = 0
+        self.is_allowed: TellMasks = allow_all
 
     @abstractmethod
     def propose(self, step: int) -> np.ndarray:
@@ -74,6 +75,23 @@ class Strategy(ABC):
     @abstractmethod
     def _learn(self, step: int, masks: np.ndarray, rewards: np.ndarray) -> None:
         """Take in at least one observation; the rewards are finite."""
+
+    def warm_start(self, masks: np.ndarray, rewards: np.ndarray) -> None:  # noqa: B027 (nothing is a fine answer)
+        """Learn from schemes it has not proposed, before its first step; does nothing unless a strategy says otherwise.
+
+        Args:
+            masks: boolean, (M, num_connections).
+            rewards: finite, (M,).
+        """
+
+    @property
+    def has_converged(self) -> bool:
+        """Whether further proposals would be of no use; False for a strategy that cannot tell."""
+        return False
+
+    def keep_probabilities(self) -> np.ndarray | None:
+        """How likely it is to connect each bit now, (num_connections,); None for a strategy that has no such idea."""
+        return None
 
     def state_dict(self) -> dict[str, Any]:
         """Everything learned so far as plain values; a copy, so learning on does not change it."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ean_mm.search import Reinforce, Reward, SearchLoop, SearchRecord, one_by_one
+from ean_mm.search import Reinforce, Reward, SearchLoop, SearchRecord, SearchSpace, one_by_one
 from ean_mm.structures import BackboneFingerprint, ConnectionScheme, Ticket
 
 BENCHMARKS = Path(__file__).parents[2] / 'benchmarks'
@@ -107,7 +107,7 @@ def test_what_is_recorded_is_what_a_search_proposes(recording, tmp_path):
     reward = Reward(sparsity_weight=2.0, offset=-54.0)
     with SearchRecord(tmp_path, {'seed': '0'}) as record:
         score_many = one_by_one(lambda scheme: accuracy(scheme.mask))
-        SearchLoop(strategy, score_many, reward, record, layout, make_ticket).run()
+        SearchLoop(strategy, score_many, reward, record, SearchSpace(layout), make_ticket).run()
     recorded = recording.record(layout, accuracy, num_steps=30)
     assert recorded.steps == strategy.proposed
     assert recording.record(layout, lambda mask: 54.0, num_steps=30).steps != recorded.steps

@@ -7,8 +7,11 @@ import record_steps
 import search_process
 import toy_search
 
-from ean_mm.search import Evaluation, Reward, SearchLoop, SearchRecord, one_by_one
+from ean_mm.search import Budget, Evaluation, Reward, SearchLoop, SearchRecord, SearchSpace, one_by_one
 from ean_mm.structures import BackboneFingerprint, Ticket
+
+SPACE = ('fixed', 'min_connected', 'limits')
+BUDGET = ('num_steps', 'max_schemes', 'max_images', 'max_hours', 'patience')
 
 
 @pytest.fixture(scope='session')
@@ -56,7 +59,9 @@ def run(tmp_path, make_ticket, warnings_logged):
 
     def run(strategy, score=None, folder='run', identity=None, reward=None, score_many=None, **arguments):
         score_many = score_many or one_by_one(score or toy_search.Scores())
-        given = dict(reward=reward or Reward(), blocks_per_stage=toy_search.LAYOUT, make_ticket=make_ticket)
+        space = SearchSpace(toy_search.LAYOUT, **{name: arguments.pop(name) for name in SPACE if name in arguments})
+        budget = Budget(**{name: arguments.pop(name) for name in BUDGET if name in arguments})
+        given = dict(reward=reward or Reward(), space=space, budget=budget, make_ticket=make_ticket)
         with SearchRecord(tmp_path / folder, identity or {'seed': '0'}) as record:
             loop = SearchLoop(strategy, score_many, record=record, **given, **arguments)
             return loop.run()

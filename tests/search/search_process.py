@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ean_mm.search import Reinforce, Reward, SearchLoop, SearchRecord, Strategy, one_by_one
+from ean_mm.search import Budget, Reinforce, Reward, SearchLoop, SearchRecord, SearchSpace, Strategy, one_by_one
 from ean_mm.search import record as record_module
 from ean_mm.structures import BackboneFingerprint, Ticket, durable
 from ean_mm.structures import ticket as ticket_module
@@ -95,7 +95,15 @@ def search(
 
     chosen = Counting(num_steps) if strategy == 'counting' else Reinforce(16, 0)
     with SearchRecord(directory, identity or {'seed': '0'}) as record:
-        loop = SearchLoop(chosen, one_by_one(score), Reward(), record, LAYOUT, make_ticket, num_steps=num_steps)
+        loop = SearchLoop(
+            chosen,
+            one_by_one(score),
+            Reward(),
+            record,
+            SearchSpace(LAYOUT),
+            make_ticket,
+            budget=Budget(num_steps=num_steps),
+        )
         loop.run()
 
 

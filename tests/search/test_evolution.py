@@ -74,9 +74,9 @@ def test_nothing_is_proposed_twice_until_everything_was():
     assert search.propose(16).shape == (4, 6)
 
 
-def test_schemes_too_small_for_a_ticket_are_left_out():
+def test_schemes_that_cannot_become_the_ticket_are_left_out():
     search = RegularizedEvolution(6, samples_per_step=3, population_size=4, tournament_size=4)
-    search.min_connected = 3
+    search.is_allowed = lambda masks: masks.sum(1) >= 3
     sizes = []
     for step in range(14):
         masks = search.propose(step)
@@ -123,3 +123,13 @@ def test_bad_arguments(arguments, message):
 def test_built_by_name():
     search = build_from(STRATEGIES, {'type': 'ean_mm.RegularizedEvolution'}, 'strategy', num_connections=9)
     assert (search.num_connections, search.num_steps, search.samples_per_step) == (9, 300, 3)
+
+
+def test_a_warm_start_is_the_first_population():
+    search = RegularizedEvolution(8, population_size=4, tournament_size=4, samples_per_step=1)
+    assert search.keep_probabilities() is None
+    search.warm_start(MASKS[FAR[:4]], np.array([3.0, 1.0, 7.0, 2.0]))
+    assert parents(search, range(8)) == [[FAR[2]]] * 8
+    np.testing.assert_array_equal(search.keep_probabilities(), [0.5] * 8)
+    search.observe(0, MASKS[[0b11000011]], [0.5])  # the first of them dies
+    np.testing.assert_array_equal(search.keep_probabilities(), [0.75, 0.75, 0.5, 0.5, 0.5, 0.5, 0.75, 0.75])

@@ -13,10 +13,11 @@ from ean_mm.search import (
     Reward,
     SearchLoop,
     SearchRecord,
+    SearchSpace,
     SearchStateError,
     one_by_one,
 )
-from ean_mm.structures import Ticket
+from ean_mm.structures import ConnectionScheme, Ticket
 
 # -- order and memory ------------------------------------------------------------------------------
 
@@ -153,7 +154,7 @@ def test_another_search_in_the_folder_is_refused(run, tmp_path):
 def test_another_layout_is_refused(tmp_path, make_ticket, run):
     run(Listed((8,)))
     with SearchRecord(tmp_path / 'run', {'seed': '0'}) as record:
-        loop = SearchLoop(Listed((8,)), one_by_one(Scores()), Reward(), record, (1, 3), make_ticket)
+        loop = SearchLoop(Listed((8,)), one_by_one(Scores()), Reward(), record, SearchSpace((1, 3)), make_ticket)
         with pytest.raises(SearchStateError, match=r'over \(1, 3\) blocks per stage, but got .*run'):
             loop.run()
 
@@ -161,21 +162,20 @@ def test_another_layout_is_refused(tmp_path, make_ticket, run):
 @pytest.mark.parametrize(
     ('arguments', 'match'),
     [
-        ({'min_connected': 5}, r'`min_connected` must be at most the 4 connections .* got 5'),
-        ({'min_connected': -1}, r'`min_connected` must be a whole number of at least 0'),
-        ({'max_schemes': 1}, r'`max_schemes` must be a whole number of at least 2, but got 1'),
         ({'max_failures': 0}, r'`max_failures` must be a whole number of at least 1'),
-        ({'num_steps': 0}, r'`num_steps` must be a whole number of at least 1'),
-        ({'num_steps': 2.0}, r'`num_steps` must be a whole number'),
+        (
+            {'warm_start': [ConnectionScheme.from_string('1 01')]},
+            r"`warm_start` must hold schemes of \(2, 2\) blocks per stage .* but got '1 01'",
+        ),
     ],
 )
 def test_arguments_out_of_range(tmp_path, make_ticket, arguments, match):
     record = SearchRecord(tmp_path, {})
     with pytest.raises(ValueError, match=match):
-        SearchLoop(Listed((8,)), one_by_one(Scores()), Reward(), record, LAYOUT, make_ticket, **arguments)
+        SearchLoop(Listed((8,)), one_by_one(Scores()), Reward(), record, SearchSpace(LAYOUT), make_ticket, **arguments)
 
 
 def test_a_strategy_for_another_layout(tmp_path, make_ticket):
     record = SearchRecord(tmp_path, {})
     with pytest.raises(ValueError, match=r'must propose 5 bits for \(2, 3\) blocks per stage, but g'):
-        SearchLoop(Listed((8,)), one_by_one(Scores()), Reward(), record, (2, 3), make_ticket)
+        SearchLoop(Listed((8,)), one_by_one(Scores()), Reward(), record, SearchSpace((2, 3)), make_ticket)

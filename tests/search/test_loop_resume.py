@@ -5,13 +5,7 @@ from __future__ import annotations
 import pytest
 from toy_search import LAYOUT, STEPS, Listed, Scores, files
 
-from ean_mm.search import (
-    Reinforce,
-    Reward,
-    SearchLoop,
-    SearchRecord,
-    one_by_one,
-)
+from ean_mm.search import Budget, Reinforce, Reward, SearchLoop, SearchRecord, SearchSpace, one_by_one
 
 # -- stopping and going on -------------------------------------------------------------------------
 
@@ -58,7 +52,15 @@ def test_the_same_loop_object_goes_on_as_well(tmp_path, make_ticket):
     def make(folder, scores):
         record = SearchRecord(tmp_path / folder, {'seed': '0'})
         strategy = Reinforce(4, seed=3, samples_per_step=2)
-        return record, SearchLoop(strategy, one_by_one(scores), Reward(), record, LAYOUT, make_ticket, num_steps=12)
+        return record, SearchLoop(
+            strategy,
+            one_by_one(scores),
+            Reward(),
+            record,
+            SearchSpace(LAYOUT),
+            make_ticket,
+            budget=Budget(num_steps=12),
+        )
 
     record, loop = make('reference', Scores())
     with record:
@@ -101,7 +103,7 @@ def test_a_longer_search_continues_a_shorter_one(run, tmp_path):
 
 def test_result_is_known_before_the_end(tmp_path, make_ticket):
     with SearchRecord(tmp_path, {'seed': '0'}) as record:
-        loop = SearchLoop(Listed(*STEPS), one_by_one(Scores()), Reward(), record, LAYOUT, make_ticket)
+        loop = SearchLoop(Listed(*STEPS), one_by_one(Scores()), Reward(), record, SearchSpace(LAYOUT), make_ticket)
         loop.load()
         empty = loop.result()
         assert (empty.best, empty.none, empty.all, empty.top) == (None, None, None, ())
@@ -122,7 +124,9 @@ def test_ranks_that_read_follow_and_write_nothing(tmp_path, make_ticket):
     def make(is_writer):
         record = SearchRecord(tmp_path / 'run', {'seed': '0'}, is_writer=is_writer)
         score_many = one_by_one(scores)
-        return record, SearchLoop(Listed(*STEPS), score_many, Reward(), record, LAYOUT, make_ticket, num_steps=3)
+        return record, SearchLoop(
+            Listed(*STEPS), score_many, Reward(), record, SearchSpace(LAYOUT), make_ticket, budget=Budget(num_steps=3)
+        )
 
     reader_record, reader = make(is_writer=False)
     with reader_record:

@@ -105,3 +105,15 @@ def test_with_a_zero_input_the_first_weights_never_learn():
     first_weight, first_bias, _, _ = policy.parameters()
     assert first_weight.grad.abs().max() == 0
     assert ((first_bias.grad == 0) == (first_bias <= 0)).all()
+
+
+@pytest.mark.parametrize(('hidden_width', 'temperature'), [(0, 1.0), (0, 3.0), (50, 5.0)])
+def test_wanted_probabilities_are_reached_by_the_last_biases_alone(hidden_width, temperature):
+    policy = make_policy(4, hidden_width, temperature)
+    before = {name: parameter.clone() for name, parameter in policy.named_parameters()}
+    wanted = torch.tensor([0.2, 0.5, 0.8, 0.999], dtype=torch.float64)
+    policy.set_connect_probs(wanted)
+    torch.testing.assert_close(policy.connect_probs(), wanted, rtol=1e-12, atol=0)
+    changed = [name for name, parameter in policy.named_parameters() if not torch.equal(parameter, before[name])]
+    assert changed == ['network.2.bias' if hidden_width else 'network.logits']
+    assert all(parameter.requires_grad for parameter in policy.parameters())

@@ -273,3 +273,35 @@ def test_built_by_name():
     search = build_from(STRATEGIES, cfg, 'strategy', num_connections=16, seed=666)
     assert isinstance(search, Reinforce)
     assert sum(parameter.numel() for parameter in search.policy.parameters()) == 2682
+
+
+@pytest.mark.parametrize('preset', ['paper', 'corrected'])
+def test_a_warm_start_sets_the_policy_to_the_mean_of_masks_weighted_by_reward(preset):
+    masks = np.array([[1, 1, 0, 0], [1, 0, 1, 0], [1, 0, 1, 0]], dtype=bool)
+    search = Reinforce(4, preset=preset)
+    search.warm_start(masks, np.array([74.0, 71.0, 71.0]))
+    spread = math.sqrt(2)  # of 74, 71, 71
+    weight = 1 / (1 + 2 * math.exp(-3 / spread))
+    expected = [0.8, min(weight, 0.8), max(1 - weight, 0.2), 0.2]
+    np.testing.assert_allclose(search.keep_probabilities(), expected, rtol=1e-12)
+    np.testing.assert_allclose(search.keep_probabilities(), search.policy.connect_probs().tolist())
+
+
+def test_after_a_warm_start_of_equal_rewards_or_a_single_scheme_all_stays_possible():
+    search = Reinforce(3)
+    search.warm_start(np.array([[True, False, True], [True, True, False]]), np.array([70.0, 70.0]))
+    np.testing.assert_allclose(search.keep_probabilities(), [0.8, 0.5, 0.5])
+    search.warm_start(np.array([[True, False, True]]), np.array([70.0]))
+    np.testing.assert_allclose(search.keep_probabilities(), [0.8, 0.2, 0.8])
+    masks = np.concatenate([search.propose(step) for step in range(100)])
+    np.testing.assert_allclose(masks.mean(0), [0.8, 0.2, 0.8], atol=0.1)
+
+
+def test_keep_probabilities_follow_what_is_learned():
+    search = Reinforce(4)
+    np.testing.assert_array_equal(search.keep_probabilities(), 0.5)
+    for step in range(60):
+        masks = search.propose(step)
+        search.observe(step, masks, 4.0 * masks[:, 0] - 4.0 * masks[:, 1])
+    assert search.keep_probabilities()[0] > 0.9
+    assert search.keep_probabilities()[1] < 0.1

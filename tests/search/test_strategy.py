@@ -3,6 +3,7 @@
 import copy
 import io
 import random
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ import torch
 
 from ean_mm.search import (
     Exhaustive,
+    OptunaSampler,
+    PairSurrogate,
     RandomSearch,
     RegularizedEvolution,
     Reinforce,
@@ -23,7 +26,10 @@ STRATEGIES = {
     'random': lambda seed=0: RandomSearch(6, seed),
     'paper': lambda seed=0: Reinforce(6, seed, 'paper', replay_start=3, replay_size=5),
     'corrected': lambda seed=0: Reinforce(6, seed, replay_start=3, replay_size=5),
+    'surrogate': lambda seed=0: PairSurrogate(6, seed, num_random=10),
 }
+if find_spec('optuna') is not None:
+    STRATEGIES['optuna'] = lambda seed=0: OptunaSampler(6, seed)
 NUM_STEPS = 14
 
 
@@ -136,6 +142,44 @@ def test_restored_run_continues_bit_for_bit(make, stop):
     assert_same(state, untouched)
 
 
+def warm(strategy):
+    masks = np.array([[1, 0, 1, 1, 0, 1], [1, 0, 0, 1, 0, 1], [0, 1, 1, 0, 1, 0], [1, 0, 1, 1, 0, 0]], dtype=bool)
+    strategy.warm_start(masks, rewards_of(masks))
+    return strategy
+
+
+@pytest.mark.parametrize('stop', [0, 5])
+def test_a_warm_start_belongs_to_the_state(make, stop):
+    whole = warm(make())
+    proposals = advance(whole, range(9))
+    half = warm(make())
+    advance(half, range(stop))
+    restored = make()
+    restored.load_state_dict(through_a_file(half.state_dict()))
+    np.testing.assert_array_equal(advance(restored, range(stop, 9)), proposals[stop:])
+    assert_same(restored.state_dict(), whole.state_dict())
+
+
+def test_who_learns_begins_elsewhere_after_a_warm_start():
+    learning = {'evolution', 'paper', 'corrected', 'surrogate', 'optuna'}
+    for name, build in STRATEGIES.items():
+        cold, warmed = build(), warm(build())
+        advance(cold, range(10)), advance(warmed, range(10))
+        is_same = all(np.array_equal(cold.propose(step), warmed.propose(step)) for step in range(10, 20))
+        assert is_same == (name not in learning)
+
+
+def test_probabilities_to_connect_are_probabilities_and_a_copy(make):
+    strategy = make()
+    advance(strategy, range(8))
+    before, keep = strategy.state_dict(), strategy.keep_probabilities()
+    if keep is not None:
+        assert keep.shape == (6,)
+        assert ((keep >= 0) & (keep <= 1)).all()
+        keep[:] = 0.123
+        assert_same(strategy.state_dict(), before)
+
+
 def test_a_loaded_state_is_not_written_to(make):
     strategy, taught = make(), make()
     advance(taught, range(6))
@@ -197,7 +241,7 @@ def test_what_cannot_be_learned_from_is_refused_and_changes_nothing(make, masks,
     assert_same(strategy.state_dict(), before)
 
 
-@pytest.mark.parametrize('kind', [Exhaustive, RandomSearch, RegularizedEvolution, Reinforce])
+@pytest.mark.parametrize('kind', [Exhaustive, PairSurrogate, RandomSearch, RegularizedEvolution, Reinforce])
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
