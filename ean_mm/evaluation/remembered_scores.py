@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 
 from ..search import Measurement
-from ..structures import ConnectionScheme
+from ..structures import ConnectionScheme, GroupScores
+from ..structures.group_scores import NUM_GROUPS
 from .score_store import ScoreStore
 from .scorer import SupernetScorer
 
@@ -47,6 +48,14 @@ class RememberedScores:
                 self.store.add(scheme, measured.metric)
         known = {scheme: Measurement(metric) for scheme, metric in found.items() if metric is not None}
         return [(known | computed)[scheme] for scheme in schemes]
+
+    def score_groups(self, schemes: Sequence[ConnectionScheme], num_groups: int = NUM_GROUPS) -> GroupScores:
+        """See ``SupernetScorer.score_groups``: all are computed, as no store holds groups, and their metrics remembered."""
+        scores = self.scorer.score_groups(schemes, num_groups)
+        for scheme, metric in zip(scores.schemes, scores.metrics.tolist(), strict=True):
+            if math.isfinite(metric):
+                self.store.add(scheme, metric)
+        return scores
 
     def describe_work(self) -> dict[str, int]:
         """What has been looked up and computed so far, by name."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence, Sized
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Sequence, Sized
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from mmengine.evaluator import Evaluator
@@ -15,11 +15,16 @@ from torch.utils.data import DataLoader
 
 from ..models import EANBackbone
 from ..search import Measurement
-from ..structures import ConnectionScheme
+from ..structures import ConnectionScheme, GroupScores
+from ..structures.group_scores import NUM_GROUPS
+from .group_reading import GroupReading, PartReader, join_readings
 from .numeric_mode import NumericMode
-from .racing import RacedTally, Racing
+from .racing import RacedTally, Racing, count_images
 from .recalibration import find_norms, recalibrated
 from .tally import Tally
+
+CHUNK = 16
+T = TypeVar('T')
 
 
 class SupernetScorer:
@@ -71,33 +76,74 @@ class SupernetScorer:
             incumbent: under racing, a scheme that loses against it is dropped with an estimate; it is scored in full first
                 where that has not happened in this process.
         """
+        return self._score(schemes, incumbent, self._read_score)
+
+    def score_groups(self, schemes: Sequence[ConnectionScheme], num_groups: int = NUM_GROUPS) -> GroupScores:
+        """Measure schemes in full, and group by group of the reward images; metrics are those of ``score_many``.
+
+        On several ranks, all call it with the same schemes and get the same values.
+
+        Args:
+            schemes: what is scored, at least one.
+            num_groups: how many groups of consecutive images; of fewer images, groups of one.
+        """
+        distinct = list(dict.fromkeys(schemes))
+        readings: dict[ConnectionScheme, GroupReading] = {}
+        for chunk in _in_chunks(
+            sorted(distinct, key=str)
+        ):  # neighbours share most; each holds all its results till the end
+            read = partial(self._read_groups, num_groups=num_groups)
+            readings |= zip(chunk, self._score(chunk, None, read), strict=True)
+        return join_readings(distinct, [readings[scheme] for scheme in distinct])
+
+    def _score(
+        self,
+        schemes: Sequence[ConnectionScheme],
+        incumbent: ConnectionScheme | None,
+        read: Callable[[ConnectionScheme, Tally], T],
+    ) -> list[T]:
+        """Show all images to schemes, and read something from the tally of each."""
         self.model.eval()
-        measured = self._measure(list(dict.fromkeys(schemes)), self._find_rival(incumbent))
-        return [measured[scheme] for scheme in schemes]
+        found = self._read_each(list(dict.fromkeys(schemes)), self._find_rival(incumbent), read)
+        return [found[scheme] for scheme in schemes]
 
     def _find_rival(self, incumbent: ConnectionScheme | None) -> ConnectionScheme | None:
         """The incumbent, with a known metric on every slice; None where nothing may be dropped."""
         if self.racing is None or incumbent is None:
             return None
         if self.racing.race is not None and not self.racing.knows(incumbent):
-            self._measure([incumbent], None)  # which may end all racing
+            self._read_each([incumbent], None, self._read_score)  # which may end all racing
         return incumbent if self.racing.knows(incumbent) else None
 
-    def _measure(
-        self, schemes: list[ConnectionScheme], incumbent: ConnectionScheme | None
-    ) -> dict[ConnectionScheme, Measurement]:
-        """Measure distinct schemes, against a known incumbent."""
-        return {scheme: self._measure_one(scheme, incumbent) for scheme in schemes}
+    # -- what is read from the tally of a scheme ----------------------------------------------------------
 
-    def _measure_one(self, scheme: ConnectionScheme, incumbent: ConnectionScheme | None) -> Measurement:
+    def _read_score(self, scheme: ConnectionScheme, tally: Tally) -> Measurement:
+        return tally.measure()
+
+    def _read_groups(self, scheme: ConnectionScheme, tally: Tally, num_groups: int) -> GroupReading:
+        metric = tally.measure().metric
+        return PartReader(tally, count_images(self.dataloader)).read_groups(metric, num_groups)
+
+    # -- how images are shown -----------------------------------------------------------------------------
+
+    def _read_each(
+        self,
+        schemes: list[ConnectionScheme],
+        incumbent: ConnectionScheme | None,
+        read: Callable[[ConnectionScheme, Tally], T],
+    ) -> dict[ConnectionScheme, T]:
+        """Read from the tallies of distinct schemes, against a known incumbent."""
+        return {scheme: read(scheme, self._show(scheme, incumbent)) for scheme in schemes}
+
+    def _show(self, scheme: ConnectionScheme, incumbent: ConnectionScheme | None) -> Tally:
         self.backbone.set_scheme(scheme)
         tally = self._start(scheme, incumbent)
-        with self.numeric_mode.active(self.device), self._statistics():
+        with self.numeric_mode.active(self.device), self.own_statistics():
             for batch in self.dataloader:
                 tally.add(partial(self._process, batch))
                 if tally.is_lost:
                     break
-        return tally.measure()
+        return tally
 
     def _start(self, scheme: ConnectionScheme, incumbent: ConnectionScheme | None) -> Tally:
         num_images = len(cast(Sized, self.dataloader.dataset))
@@ -140,7 +186,8 @@ class SupernetScorer:
         data = self.model.data_preprocessor(batch, False)
         return self.model(**data, mode='tensor')
 
-    def _statistics(self):
+    def own_statistics(self) -> AbstractContextManager[None]:
+        """A context within which batch norm has the statistics of the scheme that is set, from the calibration images."""
         if self.calibration == ():
             return nullcontext()
         return recalibrated(find_norms(self.model), self.calibration, self.run)
@@ -149,3 +196,7 @@ class SupernetScorer:
         with torch.no_grad():
             outputs = self.model.val_step(batch)
         self.evaluator.process(data_samples=outputs, data_batch=batch)
+
+
+def _in_chunks(schemes: list[ConnectionScheme]) -> Iterable[list[ConnectionScheme]]:
+    return (schemes[start : start + CHUNK] for start in range(0, len(schemes), CHUNK))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -16,11 +16,10 @@ from mmengine.logging import print_log
 from torch import Tensor
 
 from ..models.site_tracer import GraphError
-from ..search import Measurement
 from ..structures import ConnectionScheme
 from .activation_store import ActivationStore, count_bytes
 from .recalibration import copy_buffers, find_norms, load_buffers, recalibrated
-from .scorer import SupernetScorer
+from .scorer import SupernetScorer, T
 from .shared_forward import SharedForward
 from .tally import Tally
 
@@ -95,15 +94,18 @@ class SharedScorer(SupernetScorer):
             self._forward = SharedForward(self.backbone, store, self.calibration != (), self._sample)
         self._norms_after = find_norms(self.model, outside=self.backbone)
 
-    def score_many(
-        self, schemes: Sequence[ConnectionScheme], incumbent: ConnectionScheme | None = None
-    ) -> list[Measurement]:
-        measured = super().score_many(schemes, incumbent)
+    def _score(
+        self,
+        schemes: Sequence[ConnectionScheme],
+        incumbent: ConnectionScheme | None,
+        read: Callable[[ConnectionScheme, Tally], T],
+    ) -> list[T]:
+        found = super()._score(schemes, incumbent, read)
         num_schemes = len(set(schemes))
         images = len(cast(Any, self.dataloader.dataset)) + sum(len(batch['inputs']) for batch in self.calibration)
         self.facts.num_schemes += num_schemes
         self.facts.naive_block_images += num_schemes * self.backbone.num_connections * images
-        return measured
+        return found
 
     def describe_work(self) -> dict[str, int]:
         return {**asdict(self.facts), **super().describe_work()}
@@ -129,9 +131,12 @@ class SharedScorer(SupernetScorer):
 
     # -- measuring ---------------------------------------------------------------------------------------------------------
 
-    def _measure(
-        self, schemes: list[ConnectionScheme], incumbent: ConnectionScheme | None
-    ) -> dict[ConnectionScheme, Measurement]:
+    def _read_each(
+        self,
+        schemes: list[ConnectionScheme],
+        incumbent: ConnectionScheme | None,
+        read: Callable[[ConnectionScheme, Tally], T],
+    ) -> dict[ConnectionScheme, T]:
         order = sorted(schemes, key=str)  # neighbours agree on the longest prefixes
         before = self._forward.num_block_images
         with self.numeric_mode.active(self.device), self._forward.active(), self._forgetting_on_error():
@@ -142,7 +147,7 @@ class SharedScorer(SupernetScorer):
         self.facts.block_images += self._forward.num_block_images - before
         self.facts.peak_bytes = self._forward.store.peak_bytes
         self._report_small_budget()
-        return {scheme: tally.measure() for scheme, tally in tallies.items()}
+        return {scheme: read(scheme, tallies.pop(scheme)) for scheme in order}
 
     def _run(self, tallies: dict[ConnectionScheme, Tally], statistics: dict) -> None:
         """Show every batch to all schemes that are not lost: they share what no budget could keep for all images."""

@@ -45,8 +45,8 @@ class SearchProgress:
             if is_visible and console.is_terminal
             else None
         )
-        self._start = self._last_line = time.monotonic()
-        self._first: int | None = None
+        self._last_line = time.monotonic()
+        self._first: tuple[int, float] | None = None  # what was done when, at the first report
 
     def __enter__(self) -> SearchProgress:
         if self._bar is not None:
@@ -69,11 +69,12 @@ class SearchProgress:
             self._bar.update(self._task, completed=done, description=facts)
             return
         now = time.monotonic()
-        first = self._first = done if self._first is None else self._first
+        first, start = self._first = self._first or (done, now)
         is_due = now - self._last_line >= SECONDS_BETWEEN_LINES or done >= self.total
         if not self.is_visible or not is_due:
             return
         self._last_line = now
-        per_step = (now - self._start) / max(done - first + 1, 1)
-        left = round((self.total - done) * per_step)
-        print_log(f'Search {done}/{self.total}, about {left} s left: {facts}', logger='current')
+        left = ''
+        if done > first:  # how much was done before the first report is not known: a search may have been resumed
+            left = f', about {round((self.total - done) * (now - start) / (done - first))} s left'
+        print_log(f'Search {done}/{self.total}{left}: {facts}', logger='current')

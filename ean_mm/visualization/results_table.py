@@ -1,4 +1,4 @@
-"""The table that ends a search or a comparison."""
+"""The table that ends a search."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ class ResultRow:
         macs: multiply-accumulates for one image.
         latency_ms: measured; None where it was not.
         elementwise: element-wise operations for one image; None where they were not counted.
-        trained: test metrics of networks trained from scratch with the scheme, one per seed.
     """
 
     name: str
@@ -38,7 +37,6 @@ class ResultRow:
     macs: int
     latency_ms: float | None
     elementwise: int | None = None
-    trained: tuple[float, ...] = ()
 
     def to_dict(self) -> dict:
         """The row as plain values."""
@@ -48,8 +46,8 @@ class ResultRow:
 def format_results(rows: Sequence[ResultRow], metric: str, title: str, width: int = 120) -> str:
     """Render rows as a text table.
 
-    A column for trained networks appears when one has been trained; one for element-wise work where multiply-accumulates
-    cannot tell schemes apart, as with an attention that has none (SGE).
+    A column for element-wise work appears where multiply-accumulates cannot tell schemes apart, as with an attention that has
+    none (SGE).
 
     Args:
         rows: in the order that tells the story.
@@ -57,11 +55,9 @@ def format_results(rows: Sequence[ResultRow], metric: str, title: str, width: in
         title: what the figures are, above the table.
         width: of the text, in characters.
     """
-    has_trained = any(row.trained for row in rows)
     is_counted = any(row.elementwise is not None for row in rows)
     has_elementwise = is_counted and len(rows) > 1 and len({row.macs for row in rows}) == 1
     columns = {
-        f'trained {metric}': has_trained,
         f'supernet {metric}': True,
         'reward': True,
         'on': True,
@@ -89,7 +85,6 @@ def to_text(renderable: object, width: int = 120) -> str:
 
 def _format_row(row: ResultRow) -> list[str]:
     return [
-        format_trained(row.trained),
         f'{row.metric:.2f}',
         f'{row.reward:.2f}',
         str(row.num_connected),

@@ -20,9 +20,17 @@ def test_without_a_terminal_lines_come_now_and_then(lines, monkeypatch):
             bar.show(done, f'fact {done}')
         bar.show(10, 'end')
     assert len(lines) == 2
-    assert lines[0].startswith('Search 1/10, about ')
-    assert lines[0].endswith('fact 1')
+    assert lines[0] == 'Search 1/10, about 261 s left: fact 1'
     assert lines[1] == 'Search 10/10, about 0 s left: end'
+
+
+def test_the_first_report_says_nothing_about_the_time_left(lines, monkeypatch):
+    clock = iter([0, 55, 100])
+    monkeypatch.setattr(progress.time, 'monotonic', lambda: next(clock))
+    with SearchProgress(total=512) as bar:
+        bar.show(64, 'best metric 91.65')  # how many of them were scored now, and how many by an earlier run?
+        bar.show(128, 'best metric 91.80')
+    assert lines == ['Search 64/512: best metric 91.65', 'Search 128/512, about 270 s left: best metric 91.80']
 
 
 def test_only_one_rank_speaks(lines):
