@@ -1,0 +1,98 @@
+"""What made this, how to make it again, and what the words mean."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+
+from ..version import __version__
+from .parts import Code, Facts, Part, Text
+from .work_files import WorkFiles, first_undamaged
+
+RETRAIN_FILE = 'retrain.py'
+WORDS = (
+    ('scheme', 'Which blocks are connected to attention: one bit per residual block, one group of bits per stage.'),
+    ('supernet', 'One network trained under random schemes. It scores a scheme without training it alone.'),
+    ('ticket', 'The best scheme of the search, saved with where it comes from.'),
+    ('none, all', 'The bare network, and the network with attention at every block.'),
+    ('reward', 'The metric plus what the config adds for sparsity or takes off for cost; what the strategy maximises.'),
+    ('control', 'A scheme that no strategy has chosen: none, all, last stage, every other block, and random ones.'),
+    ('recalibrated', 'With batch-norm statistics computed anew for the scheme, on training images.'),
+    (
+        '95 % interval',
+        'Made so that in 95 of 100 repetitions of the drawing it names, the interval holds the true number.',
+    ),
+    (
+        'cross-fitted',
+        'The scheme is chosen on one part of the images and measured on the others, so that choosing flatters nothing.',
+    ),
+    ('Shapley estimate', 'What a block adds to the metric, averaged over the orders in which blocks can be connected.'),
+    ('front', 'The schemes that no other scored scheme beats in both metric and latency.'),
+    ("Kendall's tau", 'Share of pairs of schemes that two scores put in the same order, less the share they do not.'),
+    ('MACs', 'Multiply-accumulates of convolutions and matrix products for one image; about half as many as FLOPs.'),
+)
+
+
+def show_environment(work: WorkFiles) -> Sequence[Part]:
+    """Versions, device and seed."""
+    ticket, results = work.ticket, first_undamaged(lambda: work.results)
+    pairs = []
+    if ticket is not None:
+        pairs += [(name, version) for name, version in ticket.versions.items()]
+        pairs += [('seed of the search', str(ticket.seed))] if ticket.seed is not None else []
+        pairs += [('supernet, sha256', ticket.supernet_sha256)] if ticket.supernet_sha256 else []
+    if results is not None and results.device:
+        pairs.append(('device', results.device))
+    if timings := first_undamaged(lambda: work.timings):
+        pairs.append(('last step of the search', _spell_time(timings[-1].time)))
+    if not pairs:
+        return []
+    return [Facts([*pairs, ('report by', f'ean_mm {__version__}')])]
+
+
+def show_commands(work: WorkFiles) -> Sequence[Part]:
+    """Commands that repeat what is above, from the checkout."""
+    folder = shlex.quote(_from_here(work.directory))
+    config = find_config(work)
+    lines = []
+    if config is not None:
+        config = shlex.quote(config)
+        lines.append(('search again, into a new folder', f'python tools/search.py {config} --work-dir {folder}_again'))
+    if (work.directory / RETRAIN_FILE).is_file():
+        retrain = shlex.quote(_from_here(work.directory / RETRAIN_FILE))
+        lines.append(('train the ticket from scratch', f'python tools/train.py {retrain}'))
+    if config is not None:
+        command = f'python tools/compare.py {config} --work-dir {folder} --seeds 0 1 2 3 4'
+        lines.append(('train none, all, ticket and random ones from scratch', command))
+    lines.append(('rebuild this page', f'python tools/report.py {folder}'))
+    text = 'From the checkout. The same seed and versions on a CPU give the same search.jsonl and ticket.json, byte for byte.'
+    return [Code(lines), Text(text, 'note')]
+
+
+def find_config(work: WorkFiles) -> str | None:
+    """The config of the search: as results.json names it, else the copy that the Runner has left; None if there is none."""
+    results = first_undamaged(lambda: work.results)
+    if results is not None and results.config:
+        return results.config
+    copies = [path for path in sorted(work.directory.glob('*.py')) if path.name != RETRAIN_FILE]
+    return _from_here(copies[0]) if copies else None
+
+
+def show_words(work: WorkFiles) -> Sequence[Part]:
+    """A glossary."""
+    return [Facts(WORDS)]
+
+
+def _from_here(path: Path) -> str:
+    """The path as a user in the current folder would type it."""
+    path, here = Path(path).absolute(), Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def _spell_time(seconds: float) -> str:
+    try:
+        return datetime.fromtimestamp(seconds, timezone.utc).strftime('%Y-%m-%d %H:%M UTC')
+    except (OverflowError, OSError, ValueError):
+        return 'unknown'
