@@ -11,6 +11,7 @@ import shutil
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from ean_mm.launch import (
@@ -24,6 +25,8 @@ from ean_mm.launch import (
     load_config,
     merge_search_flags,
     one_sentence,
+    pick,
+    search_seeds,
     shorten_run,
 )
 
@@ -47,7 +50,12 @@ def main() -> None:
             checkpoint = None if args.resume or args.restart or args.supernet else find_checkpoint(cfg)
             if checkpoint is not None:
                 cfg.resume, cfg.load_from = True, str(checkpoint)
-            Runner.from_cfg(cfg).train()
+            if args.seeds:
+                print(search_seeds(cfg, args.seeds))
+            else:
+                Runner.from_cfg(cfg).train()
+            if args.pick and is_main_process():
+                print(pick(cfg.work_dir, args.pick))
 
 
 def rehearse(cfg: Config) -> None:

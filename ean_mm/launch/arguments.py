@@ -8,6 +8,8 @@ from pathlib import Path
 
 from mmengine.config import Config, DictAction
 
+from .pick import BEST, split_condition
+
 
 def build_parser(description: str, **files: str) -> argparse.ArgumentParser:
     """A parser with the flags that MM's own tools have.
@@ -119,6 +121,26 @@ def add_search_flags(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='score every scheme of a small network first, into atlas.csv and the score store',
     )
+    parser.add_argument('--max-hours', type=float, help='end the search after so many hours, training not included')
+    parser.add_argument(
+        '--warm-start', nargs='+', metavar='TICKET', help='tickets, or schemes, that are scored first and learned from'
+    )
+    parser.add_argument('--fixed', metavar='SCHEME', help="a scheme with * for every bit to search, like '1** *** **0'")
+    parser.add_argument(
+        '--limits',
+        nargs='+',
+        action=DictAction,
+        help='what the ticket may cost at most: latency=+5%% params=26M macs=+1%%',
+    )
+    parser.add_argument(
+        '--latency-table', help='latency of each site on the device that counts (default: measured here)'
+    )
+    parser.add_argument(
+        '--seeds', nargs='+', type=int, help='several searches of one supernet, with these seeds: do they agree?'
+    )
+    parser.add_argument(
+        '--pick', nargs='+', metavar='CONDITION', help='another ticket at the end: max-latency=+5%%; see tools/pick.py'
+    )
     parser.add_argument('--restart', action='store_true', help='move an earlier search in the work directory aside')
     parser.add_argument('--plan', action='store_true', help='print sites, costs and an estimate; train nothing')
     parser.add_argument(
@@ -131,6 +153,9 @@ def add_search_flags(parser: argparse.ArgumentParser) -> None:
 def merge_search_flags(cfg: Config, args: argparse.Namespace) -> None:
     """Merge the flags of ``add_search_flags`` into the config's SearchHook."""
     hook = find_search_hook(cfg)
+    for text in args.pick or ():
+        if text != BEST:
+            split_condition(text)  # refused now rather than when the search is over
     if args.supernet:
         hook.supernet = args.supernet
     if args.activation_budget:
@@ -143,6 +168,9 @@ def merge_search_flags(cfg: Config, args: argparse.Namespace) -> None:
             hook.setdefault('racing', {})
     if args.score_store:
         hook.score_store = args.score_store
+    for name in ('max_hours', 'warm_start', 'fixed', 'limits', 'latency_table'):
+        if getattr(args, name) is not None:
+            hook[name] = getattr(args, name)
     hook.score_all = args.score_all or hook.get('score_all', False)
     hook.trust_checkpoint = args.trust_checkpoint
     hook.restart = args.restart

@@ -19,12 +19,14 @@ from ..evaluation import SupernetScorer
 from ..hooks.wrapped_backbone import find_backbone
 from ..models import EANBackbone
 from ..registry import DATASETS, STRATEGIES, build_from
+from ..search import SearchSpace
 from ..structures import ConnectionScheme
 from ..visualization import to_text
 from .arguments import find_search_hook
 from .fast_dev_run import shorten_run
 
 NUM_TIMED = 3
+NUM_FOR_VERDICT = 44  # ticket, rivals and controls; flips and what sizes lack come on top
 
 
 @dataclass(frozen=True)
@@ -141,10 +143,14 @@ def _training_time(cfg: Config, speed: Speed) -> str:
 
 def _search_time(cfg: Config, backbone: EANBackbone, speed: Speed) -> str:
     hook = find_search_hook(cfg)
-    strategy = build_from(STRATEGIES, dict(hook.strategy), 'strategy', num_connections=backbone.num_connections)
-    schemes = min(strategy.num_steps * strategy.samples_per_step + 2, 2**backbone.num_connections)
+    space = SearchSpace(backbone.blocks_per_stage, hook.get('fixed'), hook.get('min_connected', 0))
+    strategy = build_from(STRATEGIES, dict(hook.strategy), 'strategy', num_connections=space.num_free)
+    schemes = min(strategy.num_steps * strategy.samples_per_step + 2, 2**space.num_free + 2)
     if hook.get('max_schemes'):
         schemes = min(schemes, hook.max_schemes)
+    if hook.get('verdict', True):
+        schemes += NUM_FOR_VERDICT + 2 * backbone.num_connections
+    schemes = min(schemes, 2**backbone.num_connections)
     num_reward = _epoch_length(cfg.val_dataloader)
     if num_reward is None:
         return f'at most {schemes} schemes; ' + _unknown(1000 * speed.scoring)

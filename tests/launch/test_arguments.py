@@ -105,3 +105,24 @@ def test_missing_data_is_named_before_anything_is_built(tiny_config):
     )
     with pytest.raises(OSError, match=r"but got 'nowhere/imagenet' .* https://www.image-net.org"):
         check_data(tiny_config, 'train_dataloader', 'val_dataloader')
+
+
+def test_the_space_of_a_search_can_be_given(parse):
+    args = parse('--fixed', '1** ***', '--limits', 'latency=+5%', 'params=26M', 'num_connected=4', '--max-hours', '2')
+    cfg = load_config(args)
+    find_search_hook(cfg).strategy = dict(type='ean_mm.PairSurrogate')
+    merge_search_flags(cfg, args)
+    hook = find_search_hook(cfg)
+    assert (hook.fixed, hook.max_hours) == ('1** ***', 2.0)
+    assert hook.limits == dict(latency='+5%', params='26M', num_connected=4)
+    assert 'warm_start' not in hook
+    args = parse('--warm-start', 'one.json', '101 000', '--latency-table', 'there.json')
+    merge_search_flags(cfg, args)
+    assert hook.warm_start == ['one.json', '101 000']
+    assert hook.latency_table == 'there.json'
+
+
+def test_a_pick_of_another_form_is_refused_before_anything_runs(parse):
+    args = parse('--pick', 'best', 'max-latensy=+5%')
+    with pytest.raises(ValueError, match=r"`pick` must be of best, max-latency=.* but got 'max-latensy=\+5%'; did you mean"):
+        merge_search_flags(load_config(args), args)

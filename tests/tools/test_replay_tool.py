@@ -31,7 +31,7 @@ def test_a_strategy_is_replayed(atlas_path, tmp_path):
     options = ['--cfg-options', 'custom_hooks.1.reward.sparsity_weight=0.0']
     result = run(atlas_path, DIGITS, '--seeds', 2, '--num-steps', 5, '--max-schemes', 20, *options, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
-    assert 'Reinforce on the scores of' in result.stdout
+    assert 'PairSurrogate on the scores of' in result.stdout
     assert "Best of the 512 schemes: '111 111 111', accuracy/top1 91.00, reward 91.00; 2 of 2 seeds" in result.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ['atlas.csv', 'replay.png']
 
