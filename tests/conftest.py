@@ -70,6 +70,7 @@ TINY = dict(
             num_calibration_images=40,
             calibration_batch_size=20,
             min_connected=1,
+            verdict=False,
         ),
     ],
     default_hooks=dict(
@@ -80,6 +81,12 @@ TINY = dict(
     log_level='WARNING',
     randomness=dict(seed=0),
 )
+
+
+@pytest.fixture(scope='session')
+def tiny_fields():
+    """What ``tiny_config`` is made of; to be copied."""
+    return TINY
 
 
 @pytest.fixture

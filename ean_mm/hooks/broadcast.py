@@ -1,6 +1,8 @@
-"""Bytes from rank 0 to all ranks, as a tensor: object collectives would unpickle."""
+"""Bytes, and the time, from rank 0 to all ranks, as tensors: object collectives would unpickle."""
 
 from __future__ import annotations
+
+import time
 
 import torch
 from mmengine.dist import broadcast
@@ -16,3 +18,10 @@ def broadcast_bytes(data: bytes) -> bytes:
     if len(buffer):
         broadcast(buffer)
     return buffer.numpy().tobytes()
+
+
+def read_common_clock() -> float:
+    """Rank 0's time in seconds, on every rank."""
+    now = torch.tensor([time.time()], dtype=torch.float64)
+    broadcast(now)
+    return now.item()

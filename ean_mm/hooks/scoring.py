@@ -20,6 +20,7 @@ from ..evaluation import (
     GraphError,
     NumericMode,
     Racing,
+    RememberedScores,
     ScoreStore,
     SharedScorer,
     SupernetScorer,
@@ -137,6 +138,37 @@ class Scoring:
             worker_init_fn=loader.worker_init_fn,
             persistent_workers=loader.persistent_workers,
         )
+
+
+def remember_scores(
+    scoring: Scoring,
+    plain: SupernetScorer,
+    cfg: Config,
+    supernet_sha256: str,
+    calibration: tuple[int, int, int],
+    path: Path,
+    is_writer: bool,
+) -> RememberedScores:
+    """Score as fast as the settings allow, and look up what anybody has scored before.
+
+    Args:
+        scoring: the settings.
+        plain: scores schemes by themselves.
+        cfg: of the search.
+        supernet_sha256: digest of the weights.
+        calibration: how many images, how many at once, and the seed of their choice.
+        path: of the score store.
+        is_writer: False on every rank but one.
+    """
+    num_images, batch_size, seed = calibration
+    context = {
+        'supernet weights': supernet_sha256,
+        'metric': plain.metric,
+        'calibration': f'{num_images} images, {batch_size} at once, seed {seed}',
+        **scoring.context(cfg, plain),
+    }
+    scorer = scoring.speed_up(plain)
+    return RememberedScores(scorer, load_scores(path, context, is_writer))
 
 
 def load_scores(path: Path, context: dict[str, str], is_writer: bool) -> ScoreStore:

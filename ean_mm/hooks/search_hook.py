@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from mmengine.dist import barrier
@@ -12,24 +13,32 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ..analysis import measure_cost
+from ..analysis.added_costs import build_added_costs
 from ..evaluation import (
     CalibrationImages,
     RememberedScores,
     Supernet,
+    SupernetScorer,
     find_pipeline,
     load_supernet,
     restore_supernet,
     with_pipeline,
 )
 from ..registry import HOOKS, STRATEGIES, build_from
-from ..search import Evaluation, Reward, SearchLoop, SearchRecord, StepReport
+from ..search import Budget, Evaluation, Reward, SearchLoop, SearchRecord
 from ..structures import Ticket
 from ..visualization import SearchProgress
 from .atlas import list_schemes, score_atlas, write_atlas
+from .broadcast import read_common_clock
+from .conclusion import Aftermath
 from .identity import require_same_training, search_identity, training_identity
-from .retrain_config import RETRAIN_FILE
-from .scoring import Scoring, load_scores
-from .search_outcome import COMPARISON_FOLDER, FIGURE_FILE, RESULTS_FILE, Outcome
+from .own_files import list_files
+from .page import save_maps, write_page
+from .scoring import Scoring, remember_scores
+from .search_costs import find_latency_table
+from .search_display import show_step
+from .search_outcome import Outcome
+from .search_space import build_space, read_schemes
 from .supernet_hook import SUPERNET_FILE
 from .ticket_facts import TicketMaker
 from .wrapped_backbone import find_backbone, unwrap
@@ -73,10 +82,18 @@ class SearchHook(Hook):
         score_all: score every scheme first (up to 14 sites), into the score store and ``atlas.csv``: any strategy is then
             replayed on them in seconds.
         calibration_batch_size: images per batch of them.
-        max_schemes: so many distinct schemes are scored at most, controls included; None sets no limit.
+        max_schemes, max_images, max_hours, patience: when to end, see ``ean_mm.search.Budget``; None sets no limit.
         min_connected: smaller schemes do not become the ticket.
+        fixed: a scheme with ``*`` for every bit that is to be searched, like '1** *** **0'; None searches all.
+        limits: what the ticket may cost at most: ``dict(params='+1%', macs='4.2G', latency='+5%', num_connected=6)``, any of
+            them; checked before training, where no scheme can keep them.
+        latency_table: file with the latency of each site, measured on the device that counts; None measures on this one, where
+            reward or limits ask for latency, into ``latency.json``.
+        warm_start: tickets or schemes that are scored first, and learned from.
+        verdict: when the search has ended, judge the ticket against controls, say why it is what it is, and offer the best
+            scheme for every number of connections; scores up to 44 + 2n further schemes of n blocks.
         max_failures: so many scores in a row that are no number stop the search.
-        seed: of the strategy and of the choice of calibration images.
+        seed: of the strategy, unless its config has one of its own, and of the choice of calibration images.
         supernet: path of trained weights; training is skipped.
         trust_checkpoint: let reading ``supernet`` run code, as a full mmengine checkpoint needs.
         restart: move the files of an earlier search aside first.
@@ -101,7 +118,15 @@ class SearchHook(Hook):
         racing: dict | None = None,
         score_all: bool = False,
         max_schemes: int | None = None,
+        max_images: int | None = None,
+        max_hours: float | None = None,
+        patience: int | None = None,
         min_connected: int = 0,
+        fixed: str | None = None,
+        limits: dict | None = None,
+        latency_table: str | None = None,
+        warm_start: Sequence[str] = (),
+        verdict: bool = True,
         max_failures: int = 5,
         seed: int = 0,
         supernet: str | None = None,
@@ -116,8 +141,13 @@ class SearchHook(Hook):
         self.scoring = Scoring(activation_budget, image_budget, precision, racing, self.strategy_cfg)
         self.score_store = score_store
         self.score_all = score_all
-        self.max_schemes = max_schemes
+        self.budget = Budget(None, max_schemes, max_images, max_hours, patience)
         self.min_connected = min_connected
+        self.fixed = fixed
+        self.limits = limits
+        self.latency_table = latency_table
+        self.warm_start = warm_start
+        self.verdict = verdict
         self.max_failures = max_failures
         self.seed = seed
         self.supernet = supernet
@@ -129,10 +159,11 @@ class SearchHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         directory = Path(runner.work_dir)
-        identity = search_identity(runner.cfg, self._settings(runner))
+        device = next(runner.model.parameters()).device
+        identity = search_identity(runner.cfg, {**self._settings(), **self.scoring.identity(device)})
         self.record = SearchRecord(directory, identity, is_writer=runner.rank == 0).open()
         if self.restart:
-            moved = self.record.restart(*_own_files(directory))
+            moved = self.record.restart(*list_files(directory))
             runner.logger.info(f'Files of the earlier search moved to {moved}' if moved else 'Nothing to move')
         barrier()
 
@@ -159,12 +190,14 @@ class SearchHook(Hook):
         self.model = unwrap(runner.model)
         self.backbone = find_backbone(self.model)
         self.backbone.set_scheme('all')
+        self.model.eval()  # the training loop changes that
         if self.score_all:
             list_schemes(self.backbone.blocks_per_stage)  # refused before any training
         self.calibration = self._build_calibration(runner)
         _reward_loader(runner)  # refused where there are none
+        self._find_costs(runner)
         self.scorer = self.scoring.build(runner, self.reward, self.calibration)
-        self.loop = self._build_loop()
+        self.loop = self._build_loop(runner)
         self.scorer.rehearse()
         self._supernet = self._find_supernet(runner)
         self.loop.load()
@@ -173,17 +206,35 @@ class SearchHook(Hook):
             runner.logger.info('The supernet is trained already: searching at once')
             runner.train_loop.stop_training = True
 
-    def _settings(self, runner: Runner) -> dict:
-        """Every argument that changes a number in the log."""
+    def _find_costs(self, runner: Runner) -> None:
+        """What connections cost; the reward and the limits may depend on it."""
+        batch = runner.val_dataloader.collate_fn([runner.val_dataloader.dataset[0]])
+        self.run_one_image = partial(
+            SupernetScorer(self.model, self.backbone, runner.val_dataloader, None, '').run, batch
+        )
+        self.costs = measure_cost(self.model, self.backbone, self.run_one_image)
+        latency, counts = None, 'latency' in {*self.reward.needs, *(self.limits or ())}
+        if counts or self.latency_table:
+            directory = self.record.directory
+            latency, digest = find_latency_table(self.latency_table, directory, self.backbone, self.run_one_image)
+            self.record.identity |= {'latency table': digest} if counts else {}
+        added = build_added_costs(self.costs, latency)
+        self.reward = self.reward.with_costs(added)
+        self.space = build_space(self.backbone, self.fixed, self.min_connected, self.limits, added)
+
+    def _settings(self) -> dict:
+        """Every argument that changes a number in the log; hours are not among them, so that a search can be given more."""
+        later: dict[str, object] = dict(fixed=self.fixed, limits=self.limits, warm_start=list(self.warm_start))
+        later |= dict(max_images=self.budget.max_images, patience=self.budget.patience)
         return dict(
             strategy=self.strategy_cfg,
-            reward=asdict(self.reward),
+            reward=self.reward.to_dict(),
             num_calibration_images=self.num_calibration_images,
             calibration_batch_size=self.calibration_batch_size,
-            max_schemes=self.max_schemes,
+            max_schemes=self.budget.max_schemes,
             min_connected=self.min_connected,
             seed=self.seed,
-            **self.scoring.identity(next(runner.model.parameters()).device),
+            **{name: value for name, value in later.items() if value},
         )
 
     def _build_calibration(self, runner: Runner) -> CalibrationImages | None:
@@ -198,24 +249,22 @@ class SearchHook(Hook):
             collate=runner.val_dataloader.collate_fn,
         )
 
-    def _build_loop(self) -> SearchLoop:
-        strategy = build_from(
-            STRATEGIES,
-            self.strategy_cfg,
-            'strategy',
-            num_connections=self.backbone.num_connections,
-            seed=self.seed,
-        )
+    def _build_loop(self, runner: Runner) -> SearchLoop:
+        seed = self.strategy_cfg.get('seed', self.seed)
+        strategy = build_from(STRATEGIES, self.strategy_cfg, 'strategy', num_connections=self.space.num_free, seed=seed)
+        num_images = len(runner.val_dataloader.dataset)
         return SearchLoop(
             strategy,
             self.scorer.score_many,
             self.reward,
             self.record,
-            self.backbone.blocks_per_stage,
+            self.space,
             self._make_ticket,
-            max_schemes=self.max_schemes,
-            min_connected=self.min_connected,
+            budget=self.budget,
+            warm_start=read_schemes(self.warm_start, self.backbone),
             max_failures=self.max_failures,
+            count_images=lambda evaluation: self.num_calibration_images + (evaluation.num_images or num_images),
+            read_clock=time.time if self.budget.max_hours is None else read_common_clock,
         )
 
     def _find_supernet(self, runner: Runner) -> Supernet | None:
@@ -244,18 +293,24 @@ class SearchHook(Hook):
             barrier()
         restore_supernet(self.model, self._supernet)
         self.model.eval()
-        one_image = runner.val_dataloader.collate_fn([runner.val_dataloader.dataset[0]])
-        self.costs = measure_cost(self.model, self.backbone, lambda: self.scorer.run(one_image))
         scores = self._speed_up_scoring(runner)
         if self.score_all:
             self._write_atlas(scores)
         with SearchProgress(self.loop.num_steps, is_visible=self.record.is_writer) as progress:
-            self.loop.on_step = lambda report: self._show(runner, progress, report)
+            self.loop.on_step = lambda report: show_step(runner.visualizer, progress, report)
             result = self.loop.run()
+        runner.logger.info(f'The search has ended: {result.end}')
+        aftermath = Aftermath(
+            self.loop, scores, self.reward, self.costs, self.backbone, self.run_one_image, self._make_ticket, self.seed
+        )
+        conclusion = aftermath.run(self.latency_table) if self.verdict else []
         if self.record.is_writer:
             outcome = Outcome(result, self.costs, self.reward.metric, self.record.directory)
-            outcome.measure_latency(self.backbone, lambda: self.scorer.run(one_image))
-            runner.logger.info(outcome.write(runner.cfg, self.retrain_config, self.loop.evaluations))
+            outcome.measure_latency(self.backbone, self.run_one_image)
+            text = outcome.write(runner.cfg, self.retrain_config, self.loop.evaluations, conclusion)
+            if self.verdict:
+                save_maps(runner, self.scorer, outcome.schemes, self.record.directory)
+            runner.logger.info('\n'.join([text, *write_page(self.record.directory)]))
         barrier()
 
     def _write_atlas(self, scores: RememberedScores) -> None:
@@ -267,15 +322,15 @@ class SearchHook(Hook):
 
     def _speed_up_scoring(self, runner: Runner) -> RememberedScores:
         """Score with shared passes where the backbone allows it, and look up what earlier searches have scored."""
-        scorer = self.scoring.speed_up(self.scorer)
-        context = {
-            'supernet weights': self.record.identity['supernet weights'],
-            'metric': self.reward.metric,
-            'calibration': f'{self.num_calibration_images} images, {self.calibration_batch_size} at once, seed {self.seed}',
-            **self.scoring.context(runner.cfg, self.scorer),
-        }
-        path = Path(self.score_store or self.record.directory / SCORES_FILE)
-        scores = RememberedScores(scorer, load_scores(path, context, self.record.is_writer))
+        scores = remember_scores(
+            self.scoring,
+            self.scorer,
+            runner.cfg,
+            self.record.identity['supernet weights'],
+            (self.num_calibration_images, self.calibration_batch_size, self.seed),
+            Path(self.score_store or self.record.directory / SCORES_FILE),
+            self.record.is_writer,
+        )
         self.loop.score_many = scores.score_many
         self.loop.describe_work = scores.describe_work
         return scores
@@ -283,33 +338,6 @@ class SearchHook(Hook):
     def _make_ticket(self, best: Evaluation) -> Ticket:
         digest = self.record.identity['supernet weights']
         return TicketMaker(self.backbone, self.costs, self.reward.metric, self.seed, digest)(best)
-
-    def _show(self, runner: Runner, progress: SearchProgress, report: StepReport) -> None:
-        progress.show(round(report.progress * report.num_steps), _describe(report))
-        scalars = {
-            'search/best_reward': report.best.reward if report.best else None,
-            'search/mean_reward': report.mean_reward,
-            'search/mean_sparsity': report.mean_sparsity,
-            'search/num_distinct': report.num_distinct,
-            **{f'search/{name}': value for name, value in report.summary.items()},
-        }
-        known = {name: value for name, value in scalars.items() if value is not None}
-        step = 0 if report.step is None else report.step + 1
-        runner.visualizer.add_scalars(known, step=step)
-
-
-def _describe(report: StepReport) -> str:
-    facts = [f'{report.num_distinct} schemes']
-    if report.best is not None:
-        facts.insert(0, f'best {report.best.reward:.2f} with {report.best.scheme}')
-    if report.mean_reward is not None:
-        facts.append(f'mean reward {report.mean_reward:.2f}')
-    facts.append(f'sparsity {report.mean_sparsity:.2f}')
-    if 'entropy' in report.summary:
-        facts.append(f'entropy {report.summary["entropy"]:.2f}')
-    if report.num_failures:
-        facts.append(f'{report.num_failures} failed')
-    return ', '.join(facts)
 
 
 def _reward_loader(runner: Runner) -> dict:
@@ -319,10 +347,3 @@ def _reward_loader(runner: Runner) -> dict:
             'hold them out of the training set with ean_mm.HoldOut.'
         )
     return runner.cfg.val_dataloader
-
-
-def _own_files(directory: Path) -> list[str]:
-    """What training and search leave in the work directory beside the record, which a restart moves aside with it."""
-    outcome = (RESULTS_FILE, FIGURE_FILE, RETRAIN_FILE, COMPARISON_FOLDER)  # trained from a ticket that is no more
-    patterns = (SUPERNET_FILE, 'epoch_*.pth', 'iter_*.pth', 'last_checkpoint', *outcome)
-    return sorted(path.name for pattern in patterns for path in directory.glob(pattern))

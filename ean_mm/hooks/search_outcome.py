@@ -10,9 +10,10 @@ from typing import cast
 import torch
 from mmengine.config import Config
 
-from ..analysis import CostTable, measure_latency
+from ..analysis import CostTable, describe_device, measure_latency
 from ..models import EANBackbone
 from ..search import Evaluation, SearchResult
+from ..search.scoreboard import SEARCHED
 from ..structures import ConnectionScheme, write_atomically
 from ..visualization import ResultRow, ScoredScheme, draw_search, format_results
 from .retrain_config import write_retrain_config
@@ -39,22 +40,32 @@ class Outcome:
         self.metric = metric
         self.directory = directory
         self.latency_ms: dict[ConnectionScheme, float] = {}
+        self.device = torch.device('cpu')
 
     def measure_latency(self, backbone: EANBackbone, run: Callable[[], object]) -> None:
         """Measure none, all and the ticket side by side on one image; the ticket stays set."""
         schemes = [evaluation.scheme for _, evaluation in self._named()]
-        device = next(backbone.parameters()).device
+        self.device = next(backbone.parameters()).device
 
         def run_under(scheme: ConnectionScheme) -> None:
             backbone.set_scheme(scheme)
             run()
 
-        self.latency_ms = measure_latency(run_under, list(dict.fromkeys(schemes)), device)
+        self.latency_ms = measure_latency(run_under, list(dict.fromkeys(schemes)), self.device)
         if schemes:
             backbone.set_scheme(schemes[-1])
 
-    def write(self, cfg: Config, recipe: str | None, evaluations: Sequence[Evaluation]) -> str:
-        """Write results, figure and retrain config; return the text that ends the search."""
+    def write(
+        self, cfg: Config, recipe: str | None, evaluations: Sequence[Evaluation], conclusion: Sequence[str] = ()
+    ) -> str:
+        """Write results, figure and retrain config; return the text that ends the search.
+
+        Args:
+            cfg: of the search.
+            recipe: config by which the ticket is to be trained; None takes ``cfg``.
+            evaluations: all of them.
+            conclusion: further lines of the text.
+        """
         rows = self.rows()
         facts = dict(
             metric=self.metric,
@@ -63,14 +74,20 @@ class Outcome:
             num_distinct=self.result.num_distinct,
             num_failures=self.result.num_failures,
             num_partial=self.result.num_partial,
+            end=self.result.end,
             latency='one image, median of 20 interleaved runs',
-            device=_describe_device(),
+            device=describe_device(self.device),
         )
         content = json.dumps(facts, indent=2, allow_nan=False) + '\n'
         write_atomically(self.directory / RESULTS_FILE, content.encode())
-        self._draw([e for e in evaluations if e.metric is not None])
+        self._draw([e for e in evaluations if e.metric is not None and e.role in SEARCHED])
         table = format_results(rows, self.metric, TITLE)
-        return '\n'.join(['', table, *self._last_lines(cfg, recipe)])
+        return '\n'.join(['', table, *conclusion, *self._last_lines(cfg, recipe)])
+
+    @property
+    def schemes(self) -> dict[str, ConnectionScheme]:
+        """None, all and the ticket by name, those that have a score."""
+        return {name: evaluation.scheme for name, evaluation in self._named()}
 
     def rows(self) -> list[ResultRow]:
         """none, all and the ticket, then the runners-up."""
@@ -136,9 +153,3 @@ def _from_here(path: Path) -> Path:
     """The path as a user in the current folder would type it."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
-
-
-def _describe_device() -> str:
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return f'CPU, {torch.get_num_threads()} threads'

@@ -82,7 +82,8 @@ class SupernetHook(Hook):
         self._guard.remove()
         self.backbone.set_scheme('all')
         path = Path(runner.work_dir) / SUPERNET_FILE
-        if runner.rank == 0 and (self._has_trained or not path.exists()):
+        is_lost = runner.iter > 0 and not path.exists()  # trained to the end before, and killed before this line
+        if runner.rank == 0 and (self._has_trained or is_lost):
             save_supernet(path, unwrap(runner.model).state_dict(), training_identity(runner.cfg))
             runner.logger.info(f'Supernet written to {path}')
 

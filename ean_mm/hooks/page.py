@@ -1,0 +1,46 @@
+"""The page that a search ends with."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from mmengine.logging import print_log
+from mmengine.runner import Runner
+
+from ..analysis.activation_maps import NUM_IMAGES, save_activation_maps
+from ..evaluation import SupernetScorer
+from ..report import REPORT_FILE, build_report
+from ..structures import ConnectionScheme
+
+MAPS_FILE = 'activation_maps.npz'
+
+
+def save_maps(runner: Runner, scorer: SupernetScorer, schemes: dict[str, ConnectionScheme], directory: Path) -> None:
+    """Save what a classifier looks at in the first reward images, under each scheme; nothing for another kind of model."""
+    dataset: Any = runner.val_dataloader.dataset
+    images = [dataset[index] for index in range(min(NUM_IMAGES, len(dataset)))]
+    save_activation_maps(
+        directory / MAPS_FILE,
+        scorer.model,
+        scorer.backbone,
+        runner.val_dataloader.collate_fn(images),
+        schemes,
+        getattr(dataset, 'metainfo', {}).get('classes'),
+        scorer.own_statistics,
+    )
+
+
+def write_page(directory: Path) -> list[str]:
+    """Build ``report.html``, and return the line that tells where; a page that fails is a warning, the search is done."""
+    try:
+        return [f'Report:  {build_report(directory)}']
+    except Exception as err:
+        print_log(
+            f'{REPORT_FILE} could not be built ({type(err).__name__}: {err}); everything else is there, try '
+            f'python tools/report.py {directory}',
+            logger='current',
+            level=logging.WARNING,
+        )
+        return []
