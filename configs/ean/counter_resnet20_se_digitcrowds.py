@@ -80,7 +80,7 @@ custom_hooks = [
     dict(type='ean_mm.SupernetHook'),
     dict(
         type='ean_mm.SearchHook',
-        strategy=dict(type='ean_mm.Reinforce', num_steps=60),
+        strategy=dict(type='ean_mm.PairSurrogate'),
         # In people: connecting nothing may cost 0.3 in the mean absolute error.
         reward=dict(metric='count/neg_mae', sparsity_weight=0.3),
         num_calibration_images=100,

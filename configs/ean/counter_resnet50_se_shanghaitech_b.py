@@ -87,7 +87,7 @@ custom_hooks = [
     dict(type='ean_mm.SupernetHook'),
     dict(
         type='ean_mm.SearchHook',
-        strategy=dict(type='ean_mm.Reinforce'),
+        strategy=dict(type='ean_mm.PairSurrogate'),
         # In people: connecting nothing may cost half a person in the mean absolute error.
         reward=dict(metric='count/neg_mae', sparsity_weight=0.5),
         num_calibration_images=80,

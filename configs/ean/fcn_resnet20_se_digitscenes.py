@@ -84,7 +84,7 @@ custom_hooks = [
     dict(type='ean_mm.SupernetHook', sampling='bernoulli'),
     dict(
         type='ean_mm.SearchHook',
-        strategy=dict(type='ean_mm.Reinforce', num_steps=60),
+        strategy=dict(type='ean_mm.PairSurrogate'),
         reward=dict(metric='mIoU', sparsity_weight=1.0),
         num_calibration_images=400,
         calibration_batch_size=100,

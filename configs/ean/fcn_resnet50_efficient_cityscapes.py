@@ -41,7 +41,7 @@ custom_hooks = [
     dict(type='ean_mm.SupernetHook', sampling='bernoulli'),
     dict(
         type='ean_mm.SearchHook',
-        strategy=dict(type='ean_mm.Reinforce'),
+        strategy=dict(type='ean_mm.PairSurrogate'),
         reward=dict(metric='mIoU', sparsity_weight=2.0),
         num_calibration_images=1000,
         calibration_batch_size=4,

@@ -53,7 +53,7 @@ custom_hooks = [
     dict(type='ean_mm.SupernetHook', sampling='bernoulli'),
     dict(
         type='ean_mm.SearchHook',
-        strategy=dict(type='ean_mm.Reinforce', num_steps=60),
+        strategy=dict(type='ean_mm.PairSurrogate'),
         reward=dict(metric='accuracy/top1', sparsity_weight=1.0),
         num_calibration_images=1000,
         calibration_batch_size=250,

@@ -85,7 +85,7 @@ custom_hooks = [
     dict(type='ean_mm.SupernetHook', sampling='bernoulli'),
     dict(
         type='ean_mm.SearchHook',
-        strategy=dict(type='ean_mm.Reinforce'),
+        strategy=dict(type='ean_mm.PairSurrogate'),
         reward=dict(metric='accuracy/top1', sparsity_weight=2.0),
         num_calibration_images=4096,
         calibration_batch_size=128,
