@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from ..analysis.activation_maps import NUM_IMAGES, save_activation_maps
 from ..evaluation import SupernetScorer
 from ..report import REPORT_FILE, build_report
+from ..report.figures import draw_pictures
 from ..structures import ConnectionScheme
 
 MAPS_FILE = 'activation_maps.npz'
@@ -33,9 +34,14 @@ def save_maps(runner: Runner, scorer: SupernetScorer, schemes: dict[str, Connect
 
 
 def write_page(directory: Path) -> list[str]:
-    """Build ``report.html``, and return the line that tells where; a page that fails is a warning, the search is done."""
+    """Build ``report.html`` and the PNGs beside it, and return the line that tells where.
+
+    A page that fails is a warning: the search is done.
+    """
     try:
-        return [f'Report:  {build_report(directory)}']
+        page = build_report(directory)
+        draw_pictures(directory)
+        return [f'Report:  {page}']
     except Exception as err:
         print_log(
             f'{REPORT_FILE} could not be built ({type(err).__name__}: {err}); everything else is there, try '

@@ -77,6 +77,8 @@ class Outcome:
             end=self.result.end,
             latency='one image, median of 20 interleaved runs',
             device=describe_device(self.device),
+            config=cfg.filename,
+            shapes=[list(site.shape) for site in self.costs.sites],
         )
         content = json.dumps(facts, indent=2, allow_nan=False) + '\n'
         write_atomically(self.directory / RESULTS_FILE, content.encode())
