@@ -1,12 +1,14 @@
 """How soon strategies close in on the best scheme: each over many seeds, on tables of all scores and on synthetic landscapes.
 
-python benchmarks/strategies.py --quick                                              # few seeds, little budgets
-python tools/search.py configs/ean/resnet20_se_digits.py --score-all                 # makes the table of the demo network
-python benchmarks/strategies.py --atlas work_dirs/resnet20_se_digits/atlas.csv       # with it; without: a synthetic one
+python benchmarks/strategies.py --quick              # few seeds, little budgets
+python benchmarks/strategies.py                      # all cases
+python benchmarks/strategies.py --cases own --atlas work_dirs/resnet20_se_digits/atlas.csv    # a table of one's own
 
-Cases: `atlas` is a table of 512 schemes, real or synthetic; `sites33` and `sites54` are synthetic accuracies with effects of
-sites and of neighbouring pairs, one landscape per seed. Strategies run with their defaults, which were chosen on other
-landscapes (other seeds, and other kinds as well: dense pairs, saturation, interactions of many sites).
+Cases: `resnet20` is a table of 512 scores in `benchmarks/atlases`, which `tools/search.py --score-all` has made of the demo
+network; `own` is the table given by --atlas, with reward, least size and number of images of --config; `synthetic` is a table
+of 512 synthetic scores per seed. `sites33` and `sites54` are synthetic accuracies with effects of sites and of neighbouring
+pairs, one landscape per seed. Strategies run with their defaults, which were chosen on other landscapes (other seeds, and other
+kinds as well: dense pairs, saturation, interactions of many sites).
 """
 
 # ruff: noqa: E402 (without mmengine the imports below would end in a traceback)
@@ -35,12 +37,15 @@ from strategies_table import describe_targets, draw_table
 from ean_mm.launch import one_sentence
 from ean_mm.launch.arguments import find_search_hook
 from ean_mm.registry import STRATEGIES, build_from
-from ean_mm.search import Atlas, Reward, SearchLoop, SearchRecord, one_by_one, seeded_generator
+from ean_mm.search import Atlas, Budget, Reward, SearchLoop, SearchRecord, SearchSpace, one_by_one, seeded_generator
 from ean_mm.search.pair_maximum import climb
 from ean_mm.search.pair_model import Functions
 from ean_mm.structures import ConnectionScheme
 
 CONFIG = Path(__file__).resolve().parents[1] / 'configs/ean/resnet20_se_digits.py'
+ATLASES = Path(__file__).resolve().parent / 'atlases'
+TABLES = {'resnet20': ('resnet20_se_digits.csv', 2000)}  # file, and how many reward images its scores are of
+TABLE_REWARD, TABLE_LEAST = Reward(sparsity_weight=1.0), 3  # of that network's config
 STRATEGY_CONFIGS = {
     'ours': dict(type='ean_mm.PairSurrogate', num_steps=300),
     'random': dict(type='ean_mm.RandomSearch'),
@@ -50,7 +55,8 @@ STRATEGY_CONFIGS = {
     'tpe': dict(type='ean_mm.OptunaSampler', num_steps=300),
 }
 LAYOUTS = {'sites33': (3, 4, 23, 3), 'sites54': (18, 18, 18)}
-CASES = ('atlas', *LAYOUTS)
+DEFAULT_CASES = (*TABLES, *LAYOUTS)
+CASES = (*DEFAULT_CASES, 'own', 'synthetic')
 ATLAS_LAYOUT = (3, 3, 3)
 ATLAS_NOISE = 0.3  # of a synthetic table, in points: what no effect of sites or pairs explains
 NUM_STARTS = 400
@@ -85,15 +91,20 @@ class Landscape:
     min_connected: int = 0
 
 
-def read_landscape(path: str, config: str, seed: int) -> Landscape:
-    """The table of a real network, with reward, least size and number of images of a config; the same for every seed."""
-    cfg = Config.fromfile(config)
-    hook, atlas = find_search_hook(cfg), Atlas.load(path)
-    reward, min_connected = Reward(**hook.reward), hook.get('min_connected', 0)
+def read_table(path: str | Path, reward: Reward, min_connected: int, num_images: int) -> Landscape:
+    """The table of a real network."""
+    atlas = Atlas.load(path)
     scheme, best = atlas.best(reward, min_connected)
     share = atlas(scheme) / 100
-    error = 100 * (share * (1 - share) / cfg.val_dataloader.dataset.num_scenes) ** 0.5
+    error = 100 * (share * (1 - share) / num_images) ** 0.5
     return Landscape(atlas, atlas.blocks_per_stage, reward, best, error, min_connected)
+
+
+def read_own(path: str, config: str) -> Landscape:
+    """The table of a real network, with reward, least size and number of images of a config."""
+    cfg = Config.fromfile(config)
+    hook, num_images = find_search_hook(cfg), cfg.val_dataloader.dataset.num_scenes
+    return read_table(path, Reward(**hook.reward), hook.get('min_connected', 0), num_images)
 
 
 def make_table(seed: int) -> Landscape:
@@ -157,11 +168,9 @@ def search(landscape: Landscape, config: dict, seed: int, num_steps: int | None,
             one_by_one(landscape.score),
             landscape.reward,
             SearchRecord(folder, {}, is_writer=False),
-            landscape.blocks_per_stage,
+            SearchSpace(landscape.blocks_per_stage, min_connected=landscape.min_connected),
             _refuse_ticket,
-            num_steps=num_steps,
-            max_schemes=max_schemes,
-            min_connected=landscape.min_connected,
+            budget=Budget(num_steps=num_steps, max_schemes=max_schemes),
         )
         result = loop.run()
     is_eligible = [each.scheme.num_connected >= landscape.min_connected for each in loop.evaluations]
@@ -181,7 +190,7 @@ def run_case(case: str, make: Callable[[int], Landscape], args: argparse.Namespa
     for seed in range(args.seeds):
         landscape = make(seed)
         for name in args.strategies:
-            is_policy = case != 'atlas' and name in ('paper', 'corrected', 'random')
+            is_policy = case in LAYOUTS and name in ('paper', 'corrected', 'random')
             limit = 10**6 if is_policy else args.max_schemes
             runs[name].append(search(landscape, STRATEGY_CONFIGS[name], seed, args.num_steps, limit))
         print(
@@ -224,15 +233,19 @@ def is_available(name: str) -> bool:
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Measure how soon strategies close in on the best scheme.')
     parser.add_argument('--work-dir', type=Path, default=Path(__file__).parent / 'results', help='where files go')
-    parser.add_argument('--atlas', help='table of all scores of a network; without it a synthetic one per seed')
-    parser.add_argument('--config', default=str(CONFIG), help='whose reward and least size go with the table')
-    parser.add_argument('--cases', nargs='+', choices=CASES, default=list(CASES), help='what is searched')
+    parser.add_argument('--atlas', help='table of all scores of a network, for the case own')
+    parser.add_argument('--config', default=str(CONFIG), help='whose reward, least size and images go with that table')
+    parser.add_argument('--cases', nargs='+', choices=CASES, default=list(DEFAULT_CASES), help='what is searched')
     parser.add_argument('--strategies', nargs='+', choices=STRATEGY_CONFIGS, default=list(STRATEGY_CONFIGS), help='who')
     parser.add_argument('--seeds', type=int, default=20, help='seeds 0, 1, ... (default: 20)')
     parser.add_argument('--max-schemes', type=int, default=160, help='distinct schemes of a search (default: 160)')
     parser.add_argument('--num-steps', type=int, help="steps of a search (default: each strategy's own)")
     parser.add_argument('--quick', action='store_true', help='two seeds, 40 schemes, 20 steps; files ..._quick')
     args = parser.parse_args(arguments)
+    if ('own' in args.cases) != (args.atlas is not None):
+        parser.error(
+            f'`--atlas` must be given with the case own, and only then, but got {args.atlas} with {args.cases}.'
+        )
     if args.quick:
         args.seeds, args.max_schemes, args.num_steps = 2, 40, 20
     args.suffix = '_quick' if args.quick else ''
@@ -243,7 +256,14 @@ def choose_landscapes(case: str, args: argparse.Namespace) -> Callable[[int], La
     """What makes the landscape of a case, seed by seed."""
     if case in LAYOUTS:
         return partial(make_landscape, LAYOUTS[case])
-    return partial(read_landscape, args.atlas, args.config) if args.atlas else make_table
+    if case == 'synthetic':
+        return make_table
+    if case == 'own':
+        landscape = read_own(args.atlas, args.config)
+    else:
+        name, num_images = TABLES[case]
+        landscape = read_table(ATLASES / name, TABLE_REWARD, TABLE_LEAST, num_images)
+    return lambda seed: landscape
 
 
 def main() -> None:
@@ -258,12 +278,11 @@ def main() -> None:
             rows += list_rows(case, runs, error)
             write_rows(args.work_dir / f'strategies{args.suffix}.csv', COLUMNS, rows)
             curves = {name: [run.regrets for run in searches] for name, searches in runs.items()}
-            title = f'{case}: {"synthetic" if case in LAYOUTS or not args.atlas else args.atlas}'
-            draw_strategies(curves, title, args.max_schemes).savefig(
+            draw_strategies(curves, f'{case}, {args.seeds} seeds', args.max_schemes).savefig(
                 args.work_dir / f'strategies_{case}{args.suffix}.png', dpi=110
             )
             print(draw_table(case, runs, MARKS))
-            print(describe_targets(case, runs, error))
+            print(describe_targets(case, runs, None if case in LAYOUTS else error))
 
 
 if __name__ == '__main__':

@@ -46,11 +46,17 @@ def draw_table(case: str, runs: Runs, marks: Sequence[int]) -> str:
     return to_text(table, width=140)
 
 
-def describe_targets(case: str, runs: Runs, error: float) -> str:
-    """What was to be reached and what was, a line each; nothing where our own strategy did not run."""
+def describe_targets(case: str, runs: Runs, error: float | None) -> str:
+    """What was to be reached and what was, a line each; nothing where our own strategy did not run.
+
+    Args:
+        case: a name.
+        runs: by strategy.
+        error: standard error of the reward of a table; None for a landscape.
+    """
     if 'ours' not in runs:
         return ''
-    lines = _table_targets(runs, error) if case == 'atlas' else _landscape_targets(runs)
+    lines = _landscape_targets(runs) if error is None else _table_targets(runs, error)
     return '\n'.join([f'Targets, {case}:', *(f'  {line}' for line in lines)])
 
 
