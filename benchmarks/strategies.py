@@ -38,8 +38,8 @@ from ean_mm.launch import one_sentence
 from ean_mm.launch.arguments import find_search_hook
 from ean_mm.registry import STRATEGIES, build_from
 from ean_mm.search import Atlas, Budget, Reward, SearchLoop, SearchRecord, SearchSpace, one_by_one, seeded_generator
-from ean_mm.search.pair_maximum import climb
-from ean_mm.search.pair_model import Functions
+from ean_mm.search.strategies.pair_maximum import climb
+from ean_mm.search.strategies.pair_model import Functions
 from ean_mm.structures import ConnectionScheme
 
 CONFIG = Path(__file__).resolve().parents[1] / 'configs/ean/resnet20_se_digits.py'

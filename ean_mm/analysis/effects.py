@@ -10,8 +10,8 @@ import numpy as np
 
 from ..search import seeded_generator
 from ..search.masks import MAX_LISTED_SITES, every_mask, flip
-from ..search.pair_maximum import climb_within
-from ..search.pair_model import PRIOR_VARIANCES, PairModel, num_rounds
+from ..search.strategies.pair_maximum import climb_within
+from ..search.strategies.pair_model import PRIOR_VARIANCES, PairModel, num_rounds
 from ..structures import ConnectionScheme, GroupScores
 from .bootstrap import CONFIDENCE, Bootstrap
 
@@ -150,7 +150,7 @@ def find_effects(
 
     Flips are compared with the ticket on the same images (paired bootstrap). The ticket was chosen on them, so its own score is
     flattered a little and every flip looks a little worse than it is. Shapley values and pair effects are those of
-    :class:`~ean_mm.search.pair_model.PairModel`, fitted to all scores in full: in a function of single bits and pairs
+    ``PairModel``, fitted to all scores in full: in a function of single bits and pairs
     ``sum_i w_i x_i + sum_ij w_ij x_i x_j``, x = +-1, the Shapley value of i is ``2 w_i`` (pairs cancel: they are worth the same
     without any connection and with all), and the pair effect ``f(11) - f(10) - f(01) + f(00) = 4 w_ij``. Intervals are those of
     draws from the posterior.

@@ -3,20 +3,12 @@
 from .added_costs import AddedCost, AddedCosts
 from .atlas import Atlas, AtlasError
 from .budget import Budget, Spent
-from .curiosity import Curiosity
-from .evolution import RegularizedEvolution
-from .exhaustive import Exhaustive
 from .front import Candidates, best_per_size, pareto_front
 from .front_files import read_candidates, write_front
 from .limits import Limits, parse_bound
 from .loop import SearchLoop
-from .optuna_sampler import OptunaSampler
-from .pair_surrogate import PairSurrogate
-from .policy import Policy
 from .racing import Race, RaceSettings, slices_are_additive
-from .random_search import RandomSearch
 from .record import SearchRecord
-from .reinforce import Reinforce
 from .results import Evaluation, SearchResult, StepReport, rank_scheme
 from .reward import Reward
 from .scoreboard import Scoreboard
@@ -24,7 +16,18 @@ from .scoring import Measurement, ScoreMany, one_by_one
 from .space import SearchSpace
 from .standing import SearchFailedError
 from .state_file import SearchStateError
-from .strategy import Strategy, seeded_generator
+from .strategies import (
+    Curiosity,
+    Exhaustive,
+    OptunaSampler,
+    PairSurrogate,
+    Policy,
+    RandomSearch,
+    RegularizedEvolution,
+    Reinforce,
+    Strategy,
+    seeded_generator,
+)
 
 __all__ = [
     'AddedCost',

@@ -19,7 +19,7 @@ from .scoreboard import Scoreboard
 from .scoring import ScoreMany, evaluate
 from .space import SearchSpace
 from .standing import Standing
-from .strategy import Strategy, seeded_generator
+from .strategies.strategy import Strategy, seeded_generator
 
 NUM_TOP = 5
 

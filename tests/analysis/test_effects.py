@@ -8,7 +8,7 @@ import pytest
 
 from ean_mm.analysis import find_effects, flip_each, guess_best_of_size
 from ean_mm.search.masks import every_mask
-from ean_mm.search.pair_model import Functions, to_signs
+from ean_mm.search.strategies.pair_model import Functions, to_signs
 from ean_mm.structures import ConnectionScheme, GroupScores
 
 LAYOUT = (2, 3)

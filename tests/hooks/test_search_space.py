@@ -47,7 +47,8 @@ def test_what_cannot_be_is_refused_before_training(tiny_config):
         limits=dict(latency='+5%'),
         latency_table='no.json',
     )
-    refuse(tiny_config, r'`limits` must leave a scheme', limits=dict(params='+0%'), latency_table=None)  # one connection is wanted
+    # one connection is wanted, and costs parameters
+    refuse(tiny_config, r'`limits` must leave a scheme', limits=dict(params='+0%'), latency_table=None)
     refuse(tiny_config, r'`limits.*` .*colour', limits=dict(colour=3))
     refuse(tiny_config, r'`max_hours` must be a number above 0', limits=None, max_hours=-1)
 

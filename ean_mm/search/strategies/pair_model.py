@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from scipy.linalg import cho_solve, cholesky
 
-from .masks import to_numbers
+from ..masks import to_numbers
 
 NEIGHBOUR_CORRELATION = 0.5  # of the rest, between schemes that differ in one bit
 PRIOR_VARIANCES = (0.5, 0.3, 0.1, 0.05)  # of sites, pairs, rest and noise, in units of the rewards' own variance

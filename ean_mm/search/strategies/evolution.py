@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..registry import STRATEGIES
-from ..structures.checks import require_whole
-from .masks import draw_masks, tell_free, walk_to_free
+from ...registry import STRATEGIES
+from ...structures.checks import require_whole
+from ..masks import draw_masks, tell_free, walk_to_free
 from .observations import Observations
 from .strategy import Strategy, require_keys, seeded_generator
 

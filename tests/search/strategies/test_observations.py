@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ean_mm.search.masks import every_mask
-from ean_mm.search.observations import Observations
+from ean_mm.search.strategies.observations import Observations
 
 MASKS = every_mask(3)
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from ean_mm.registry import STRATEGIES, build_from
-from ean_mm.search import PairSurrogate, pair_surrogate
+from ean_mm.search import PairSurrogate
 from ean_mm.search.masks import every_mask, flip, to_numbers
+from ean_mm.search.strategies import pair_surrogate
 
 
 def landscape(n, seed=0, pairs=0.3, noise=0.0):

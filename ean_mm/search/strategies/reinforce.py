@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..registry import STRATEGIES
+from ...registry import STRATEGIES
 from .curiosity import Curiosity
 from .objectives import clipped_ratio_loss, detached_ratio_loss, policy_gradient_loss
 from .policy import Policy

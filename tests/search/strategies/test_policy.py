@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ean_mm.search import Policy
-from ean_mm.search.objectives import policy_gradient_loss
+from ean_mm.search.strategies.objectives import policy_gradient_loss
 
 ALL_3_BIT_MASKS = torch.tensor([[i >> b & 1 for b in (2, 1, 0)] for i in range(8)]).bool()
 

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from ean_mm.search.objectives import (
+from ean_mm.search.strategies.objectives import (
     clipped_ratio_loss,
     detached_ratio_loss,
     policy_gradient_loss,

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..registry import STRATEGIES
-from ..structures.checks import require_one_of
+from ...registry import STRATEGIES
+from ...structures.checks import require_one_of
 from .strategy import Strategy, require_keys, seeded_generator
 
 SAMPLERS = {'tpe': 'TPESampler', 'gp': 'GPSampler', 'random': 'RandomSampler'}

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from ean_mm.search import pair_model
 from ean_mm.search.masks import every_mask
-from ean_mm.search.pair_model import PRIOR_VARIANCES, PairModel, covariances, num_rounds
+from ean_mm.search.strategies import pair_model
+from ean_mm.search.strategies.pair_model import PRIOR_VARIANCES, PairModel, covariances, num_rounds
 
 VARIANCES = (0.5, 0.25, 0.125, 0.0625)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ..registry import STRATEGIES
+from ...registry import STRATEGIES
 from .strategy import Strategy, seeded_generator
 
 NUM_ROUNDS = 4

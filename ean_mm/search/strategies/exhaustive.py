@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ..registry import STRATEGIES
-from .masks import MAX_LISTED_SITES
+from ...registry import STRATEGIES
+from ..masks import MAX_LISTED_SITES
 from .strategy import Strategy, seeded_generator
 
 

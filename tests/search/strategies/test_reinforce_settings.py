@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ean_mm.search import Reinforce
-from ean_mm.search.reinforce_settings import ReinforceSettings
+from ean_mm.search.strategies.reinforce_settings import ReinforceSettings
 
 CHANGES = {
     'samples_per_step': 2,

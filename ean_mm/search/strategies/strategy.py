@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..structures.checks import require_whole
-from .masks import TellMasks, allow_all
+from ...structures.checks import require_whole
+from ..masks import TellMasks, allow_all
 
 
 class Strategy(ABC):

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..structures.checks import require_number, require_whole
+from ...structures.checks import require_number, require_whole
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..registry import STRATEGIES
-from ..structures.checks import require_number, require_whole
-from .masks import MAX_LISTED_SITES, draw_masks, flip, tell_free, walk_to_free
+from ...registry import STRATEGIES
+from ...structures.checks import require_number, require_whole
+from ..masks import MAX_LISTED_SITES, draw_masks, flip, tell_free, walk_to_free
 from .observations import Observations
 from .pair_maximum import Maximizer
 from .pair_model import PRIOR_VARIANCES, PairModel, num_rounds
@@ -27,7 +27,7 @@ class PairSurrogate(Strategy):
     """Fit a model of sites and pairs of sites to all rewards so far, and propose what it thinks may be best.
 
     First come none and all, then ``num_random`` random schemes, each followed by its opposite. From then on each proposal is
-    where a function is largest that is drawn from what :class:`~ean_mm.search.pair_model.PairModel` believes (Thompson
+    where a function is largest that is drawn from what ``PairModel`` believes (Thompson
     sampling), its distance from the expected function shrunk to ``spread``: found exactly up to 14 sites, above by climbing
     from good and random schemes with flips of one and two bits. After each step further draws tell how likely any scheme
     without a score is expected above the best score. Once none does, the model itself is put to the test: all schemes one bit

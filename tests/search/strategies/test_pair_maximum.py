@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ean_mm.search.masks import every_mask, flip
-from ean_mm.search.pair_maximum import Maximizer, climb, climb_within
-from ean_mm.search.pair_model import Functions
+from ean_mm.search.strategies.pair_maximum import Maximizer, climb, climb_within
+from ean_mm.search.strategies.pair_model import Functions
 
 
 def random_functions(n, count=1, seed=0, pairs=0.4, with_rest=False):

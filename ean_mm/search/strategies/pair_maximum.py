@@ -6,7 +6,7 @@ from collections.abc import Iterator, Set
 
 import numpy as np
 
-from .masks import MAX_LISTED_SITES, TellMasks, allow_all, every_mask, flip, tell_free
+from ..masks import MAX_LISTED_SITES, TellMasks, allow_all, every_mask, flip, tell_free
 from .pair_model import Functions, to_signs
 
 
