@@ -13,6 +13,7 @@ from ..analysis.activation_maps import NUM_IMAGES, save_activation_maps
 from ..evaluation import SupernetScorer
 from ..report import REPORT_FILE, build_report
 from ..report.figures import draw_pictures
+from ..report.work_files import WorkFiles
 from ..structures import ConnectionScheme
 
 MAPS_FILE = 'activation_maps.npz'
@@ -33,15 +34,21 @@ def save_maps(runner: Runner, scorer: SupernetScorer, schemes: dict[str, Connect
     )
 
 
-def write_page(directory: Path) -> list[str]:
-    """Build ``report.html`` and the PNGs beside it, and return the line that tells where.
+def write_page(directory: Path, with_verdict: bool = True) -> list[str]:
+    """Build ``report.html`` and the PNGs beside it, and return the lines that end a tool.
 
     A page that fails is a warning: the search is done.
+
+    Args:
+        directory: the work directory.
+        with_verdict: whether to repeat what the search said of its ticket.
     """
     try:
+        verdict = WorkFiles(directory).verdict if with_verdict else None
         page = build_report(directory)
         draw_pictures(directory)
-        return [f'Report:  {page}']
+        said = [] if verdict is None else [f'Verdict of the search (shared supernet): {verdict.sentence}']
+        return [*said, f'Report:  {page}']
     except Exception as err:
         print_log(
             f'{REPORT_FILE} could not be built ({type(err).__name__}: {err}); everything else is there, try '

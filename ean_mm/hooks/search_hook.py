@@ -310,7 +310,7 @@ class SearchHook(Hook):
             text = outcome.write(runner.cfg, self.retrain_config, self.loop.evaluations, conclusion)
             if self.verdict:
                 save_maps(runner, self.scorer, outcome.schemes, self.record.directory)
-            runner.logger.info('\n'.join([text, *write_page(self.record.directory)]))
+            runner.logger.info('\n'.join([text, *write_page(self.record.directory, with_verdict=False)]))
         barrier()
 
     def _write_atlas(self, scores: RememberedScores) -> None:
