@@ -34,6 +34,8 @@ class CuedDigits(BaseDataset):
     Args:
         split: 'train', 'reward' or 'test'.
         num_scenes: size of the set, at least 1; nothing is drawn before it is asked for.
+        max_digits: a scene has one to so many digits, at most 4. With 1 the strip tells nothing, and
+            what is left is plain digit classification.
         seed: of the scenes, at least 0; each seed shows other scenes made of the same scans.
         pipeline: transforms, as configs or callables. They get ``img`` (height, width, RGB;
             uint8), ``gt_label``, ``img_shape``, ``ori_shape`` and ``sample_idx``.
@@ -41,7 +43,7 @@ class CuedDigits(BaseDataset):
         test_mode: whether a transform that returns None is an error.
         lazy_init: whether to put off reading the scans.
 
-    Raises: ValueError if ``split``, ``num_scenes`` or ``seed`` is out of range.
+    Raises: ValueError if ``split``, ``num_scenes``, ``max_digits`` or ``seed`` is out of range.
 
     >>> scene = CuedDigits(split='reward', num_scenes=100)[42]
     >>> scene['gt_label'], scene['img'].shape
@@ -59,10 +61,14 @@ class CuedDigits(BaseDataset):
         indices: int | Sequence[int] | None = None,
         test_mode: bool = False,
         lazy_init: bool = False,
+        max_digits: int = NUM_DIGITS,
     ):
         self.split = require_one_of('split', split, SPLITS)
         self.num_scenes = require_whole('num_scenes', num_scenes, 1)
         self.seed = require_whole('seed', seed, 0)
+        self.max_digits = require_whole('max_digits', max_digits, 1)
+        if max_digits > NUM_DIGITS:
+            raise ValueError(f'`max_digits` must be at most {NUM_DIGITS}, one for each colour, but got {max_digits!r}.')
         super().__init__(
             serialize_data=False,
             indices=indices,
@@ -82,7 +88,7 @@ class CuedDigits(BaseDataset):
         number = self.data_list[idx]
         label = number % NUM_CLASSES
         rng = np.random.default_rng((self.seed, SPLITS.index(self.split), number))
-        image = draw_scene(load_digit_scans(self.split, DIGIT_SIZE), label, rng)
+        image = draw_scene(load_digit_scans(self.split, DIGIT_SIZE), label, rng, self.max_digits)
         shape = image.shape[:2]
         return {
             'img': image,
@@ -103,13 +109,14 @@ class CuedDigits(BaseDataset):
         return [self.data_list[idx] % NUM_CLASSES]
 
 
-def draw_scene(scans: DigitScans, label: int, rng: np.random.Generator) -> np.ndarray:
+def draw_scene(scans: DigitScans, label: int, rng: np.random.Generator, max_digits: int = NUM_DIGITS) -> np.ndarray:
     """Draw a strip in one of four colours, digit ``label`` in that colour and up to three others.
 
     Args:
         scans: the scans to choose from, of ``DIGIT_SIZE`` pixels.
         label: the digit to be read, in 0..9.
         rng: where every choice comes from.
+        max_digits: with the digit to be read, in 1..4.
 
     Returns:
         The scene, (32, 32, 3) uint8.
@@ -125,7 +132,7 @@ def draw_scene(scans: DigitScans, label: int, rng: np.random.Generator) -> np.nd
     scene = np.zeros((IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.float32)
     scene[:STRIP_HEIGHT] = hues[0]
     patches = inks[..., None] * hues[:, None, None]
-    num_digits = rng.integers(1, NUM_DIGITS + 1)
+    num_digits = rng.integers(1, max_digits + 1)
     for (top, left), patch in zip(corners.tolist()[:num_digits], patches[:num_digits], strict=True):
         scene[top : top + DIGIT_SIZE, left : left + DIGIT_SIZE] = patch
     return (scene * 255).astype(np.uint8)

@@ -89,6 +89,17 @@ def test_every_hue_place_and_number_of_digits_is_as_frequent():
         assert np.abs(np.bincount(drawn, minlength=4) - 200).max() < 50  # four standard deviations
 
 
+def test_with_one_digit_at_most_the_strip_tells_nothing():
+    plain, cued = CuedDigits(num_scenes=40, max_digits=1), CuedDigits(num_scenes=40)
+    for one, several in zip(plain, cued, strict=True):
+        assert cells_of(one['img']).any((2, 3, 4)).sum() == 1
+        assert one['gt_label'] == several['gt_label']
+        shown = one['img'][STRIP_HEIGHT:] > 0  # the digit to be read is that of the cued scene, at the same place
+        assert (one['img'][STRIP_HEIGHT:][shown] == several['img'][STRIP_HEIGHT:][shown]).all()
+    pairs = zip(CuedDigits(num_scenes=40, max_digits=4), cued, strict=True)
+    assert all((most['img'] == several['img']).all() for most, several in pairs)
+
+
 def test_a_digit_moves_within_its_jitter():
     scans, rng = load_digit_scans('train', DIGIT_SIZE), np.random.default_rng(0)
     drawn = np.max([draw_scene(scans, 8, rng).max(-1) for _ in range(200)], axis=0)[STRIP_HEIGHT:]
@@ -150,6 +161,8 @@ def test_subsets_keep_their_scenes():
         (dict(split='val'), r"`split` must be one of \('train', 'reward', 'test'\), but got 'val'\."),
         (dict(num_scenes=0), r'`num_scenes` must be a whole number of at least 1, but got 0\.'),
         (dict(seed=-1), r'`seed` must be a whole number of at least 0, but got -1\.'),
+        (dict(max_digits=0), r'`max_digits` must be a whole number of at least 1, but got 0\.'),
+        (dict(max_digits=5), r'`max_digits` must be at most 4, one for each colour, but got 5\.'),
         (dict(num_scenes=True), r'`num_scenes` must be a whole number of at least 1, but got True\.'),
     ],
 )
