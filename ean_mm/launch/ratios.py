@@ -76,7 +76,7 @@ def choose_by_ratio(
         ValueError: if a ratio is not in [0, 1].
 
     >>> {ratio: list(map(str, row)) for ratio, row in choose_by_ratio((1, 2), [0.3], 2, seed=0).items()}
-    {0.0: ['0 00'], 0.3: ['0 10', '0 01'], 1.0: ['1 11']}
+    {0.0: ['0 00'], 0.3: ['1 00', '0 10'], 1.0: ['1 11']}
     """
     for ratio in ratios:
         require_number('ratios', ratio, 0, 1, rule='numbers from 0 to 1')

@@ -166,6 +166,7 @@ def narrow(cfg, root, directory):
     return cfg
 
 
+@pytest.mark.slow
 def test_search_and_retraining_run_on_images_in_the_published_layout(tmp_path):
     pytest.importorskip('mmpretrain')
     root = str(tmp_path / 'part_A')

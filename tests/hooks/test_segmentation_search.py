@@ -96,6 +96,7 @@ def read_scalars(path):
     return [line for line in map(json.loads, path.read_text().splitlines()) if 'mIoU' in line]
 
 
+@pytest.mark.slow
 def test_a_search_starts_where_it_was_killed(cfg, monkeypatch):
     original, calls = SupernetScorer._process, iter(range(20))
 

@@ -254,6 +254,7 @@ class TestSameStart:
         torch.save({'state_dict': {f'backbone.{key}': value for key, value in state.items()}}, tmp_path / 'given.pth')
         return tmp_path / 'given.pth', state
 
+    @pytest.mark.slow
     def test_networks_of_a_seed_start_alike(self, tmp_path, starts, pretrained):
         pytest.importorskip('mmseg.models')
         path, given = pretrained
