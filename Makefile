@@ -19,7 +19,7 @@ PIP_FLAGS   = --constraint requirements/constraints.txt
 TEST        = -m pytest --numprocesses $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 ONE_THREAD  = OMP_NUM_THREADS=1
 
-# The demo: search, then retrain the ticket by the config which the search has written.
+# The demo: supernet, search, verdict.
 DEMO_CONFIG = configs/ean/resnet20_se_digits.py
 # What it leaves.
 DEMO_RESULTS = work_dirs/resnet20_se_digits/results.json
@@ -35,11 +35,10 @@ ASR_CONFIG   = resnet14_asr_se_digits
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 
-demo: $(VENV)/.stamp-project  ## search where to plug attention (handwritten digits, no download), retrain the ticket
+demo: $(VENV)/.stamp-project  ## search where to plug attention (handwritten digits, no download): ticket, verdict, report
 	$(VENV)/bin/python tools/search.py $(DEMO_CONFIG)
-	$(VENV)/bin/python tools/compare.py $(DEMO_CONFIG) --schemes ticket
 
-demo-compare: $(VENV)/.stamp-project  ## retrain no attention, attention everywhere and the ticket, side by side
+demo-compare: $(VENV)/.stamp-project  ## train no attention, attention everywhere, the ticket and a random scheme from scratch, side by side
 	$(VENV)/bin/python tools/search.py $(DEMO_CONFIG)
 	$(VENV)/bin/python tools/compare.py $(DEMO_CONFIG)
 

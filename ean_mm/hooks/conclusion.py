@@ -24,6 +24,7 @@ from ..search import Candidates, Evaluation, Reward, SearchLoop
 from ..search.front_files import COSTS_FILE, FRONT_FILE, TICKET_FOLDER, write_front
 from ..structures import ConnectionScheme, Ticket, write_atomically
 from .search_costs import find_latency_table
+from .search_outcome import from_here
 
 VERDICT_FILE = 'verdict.json'
 EFFECTS_FILE = 'effects.json'
@@ -128,7 +129,10 @@ def _describe(found: Conclusion, directory: Path) -> list[str]:
     lines = [f'Verdict:  {found.verdict.sentence}']
     lines += [f'          {line}' for line in found.verdict.sentences]
     lines += [f'Why:      {found.effects.sentences[0]}', *(f'          {line}' for line in found.effects.sentences[1:])]
-    return [*lines, f'Budgets:  python tools/pick.py {directory} --pick max-latency=+5%  (all in {FRONT_FILE})']
+    return [
+        *lines,
+        f'Budgets:  python tools/pick.py {from_here(directory)} --pick max-latency=+5%  (all in {FRONT_FILE})',
+    ]
 
 
 def _write(path: Path, fields: dict[str, Any]) -> None:

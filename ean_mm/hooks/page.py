@@ -15,6 +15,7 @@ from ..report import REPORT_FILE, build_report
 from ..report.figures import draw_pictures
 from ..report.work_files import WorkFiles
 from ..structures import ConnectionScheme
+from .search_outcome import from_here
 
 MAPS_FILE = 'activation_maps.npz'
 
@@ -48,7 +49,7 @@ def write_page(directory: Path, with_verdict: bool = True) -> list[str]:
         page = build_report(directory)
         draw_pictures(directory)
         said = [] if verdict is None else [f'Verdict of the search (shared supernet): {verdict.sentence}']
-        return [*said, f'Report:  {page}']
+        return [*said, f'Report:   {from_here(page)}']
     except Exception as err:
         print_log(
             f'{REPORT_FILE} could not be built ({type(err).__name__}: {err}); everything else is there, try '

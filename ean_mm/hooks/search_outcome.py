@@ -133,10 +133,10 @@ class Outcome:
         best, none = self.result.best, self.result.none
         if best is None:
             return ['No ticket: no scheme with enough connections has a score; lower min_connected.']
-        retrain = _from_here(write_retrain_config(cfg, recipe, self.directory))
+        retrain = from_here(write_retrain_config(cfg, recipe, self.directory))
         lines = [
-            f'Picture:  {_from_here(self.directory / FIGURE_FILE)}',
-            f'Ticket:   {_from_here(self.directory / "ticket.json")}',
+            f'Picture:  {from_here(self.directory / FIGURE_FILE)}',
+            f'Ticket:   {from_here(self.directory / "ticket.json")}',
             f'Next:     python tools/train.py {retrain}',
         ]
         if self.result.num_partial:
@@ -151,7 +151,7 @@ class Outcome:
         return lines
 
 
-def _from_here(path: Path) -> Path:
+def from_here(path: Path) -> Path:
     """The path as a user in the current folder would type it."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
