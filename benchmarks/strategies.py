@@ -4,11 +4,11 @@ python benchmarks/strategies.py --quick              # few seeds, little budgets
 python benchmarks/strategies.py                      # all cases
 python benchmarks/strategies.py --cases own --atlas work_dirs/resnet20_se_digits/atlas.csv    # a table of one's own
 
-Cases: `resnet20` is a table of 512 scores in `benchmarks/atlases`, which `tools/search.py --score-all` has made of the demo
-network; `own` is the table given by --atlas, with reward, least size and number of images of --config; `synthetic` is a table
-of 512 synthetic scores per seed. `sites33` and `sites54` are synthetic accuracies with effects of sites and of neighbouring
-pairs, one landscape per seed. Strategies run with their defaults, which were chosen on other landscapes (other seeds, and other
-kinds as well: dense pairs, saturation, interactions of many sites).
+Cases: `resnet20` (512 schemes) and `regnet14` (16,384) are tables in `benchmarks/atlases`, made of the demo network and of
+`benchmarks/regnet14_se_digits.py`; `own` is the table given by --atlas, with reward, least size and number of images of
+--config; `synthetic` is a table of 512 synthetic scores per seed. `sites33` and `sites54` are synthetic accuracies with
+effects of sites and of neighbouring pairs, one landscape per seed. Strategies run with their defaults, which were chosen on
+other landscapes (other seeds, and other kinds as well: dense pairs, saturation, interactions of many sites).
 """
 
 # ruff: noqa: E402 (without mmengine the imports below would end in a traceback)
@@ -44,8 +44,11 @@ from ean_mm.structures import ConnectionScheme
 
 CONFIG = Path(__file__).resolve().parents[1] / 'configs/ean/resnet20_se_digits.py'
 ATLASES = Path(__file__).resolve().parent / 'atlases'
-TABLES = {'resnet20': ('resnet20_se_digits.csv', 2000)}  # file, and how many reward images its scores are of
-TABLE_REWARD, TABLE_LEAST = Reward(sparsity_weight=1.0), 3  # of that network's config
+TABLES = {  # file, and how many reward images its scores are of
+    'resnet20': ('resnet20_se_digits.csv', 2000),
+    'regnet14': ('regnet14_se_digits.csv', 250),
+}
+TABLE_REWARD, TABLE_LEAST = Reward(sparsity_weight=1.0), 3  # of both networks' configs
 STRATEGY_CONFIGS = {
     'ours': dict(type='ean_mm.PairSurrogate', num_steps=300),
     'random': dict(type='ean_mm.RandomSearch'),

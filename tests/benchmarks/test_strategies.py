@@ -84,13 +84,13 @@ def test_a_real_table_comes_with_reward_and_least_size_of_its_config(script, tmp
 
 
 def test_committed_tables_are_whole_and_their_facts_those_of_their_configs(script):
-    configs = {'resnet20': script.CONFIG}
+    configs = {'resnet20': script.CONFIG, 'regnet14': script.ATLASES.parent / 'regnet14_se_digits.py'}
     for case, config in configs.items():
         landscape = script.choose_landscapes(case, script.parse_arguments(['--cases', case]))(0)
         own = script.read_own(script.ATLASES / script.TABLES[case][0], str(config))
         facts = [(each.reward, each.min_connected, each.best, each.standard_error) for each in (landscape, own)]
         assert facts[0] == facts[1]
-        assert 2 ** sum(landscape.blocks_per_stage) == {'resnet20': 512}[case]
+        assert 2 ** sum(landscape.blocks_per_stage) == {'resnet20': 512, 'regnet14': 16_384}[case]
 
 
 def test_a_table_of_ones_own_needs_its_case_and_the_case_needs_a_table(script, capsys):
