@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-CONFIDENCE = 0.95
+from .intervals import CONFIDENCE
+
 NUM_RESAMPLES = 2000
 
 

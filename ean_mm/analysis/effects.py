@@ -103,6 +103,7 @@ class Effects:
         return {
             'scheme': str(self.scheme),
             'num_scores': self.num_scores,
+            'sentences': self.sentences,
             'flips': [asdict(each) for each in self.flips],
             'shapley': [asdict(each) for each in self.shapley],
             'pairs': [{**asdict(each), 'bits': list(each.bits)} for each in self.pairs],

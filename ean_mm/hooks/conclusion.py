@@ -16,20 +16,28 @@ from mmengine.logging import print_log
 
 from ..analysis import CostTable
 from ..analysis.added_costs import build_added_costs
-from ..analysis.conclusion import Conclusion, conclude
+from ..analysis.conclusion import NUM_CANDIDATES, conclude
+from ..analysis.controls import NUM_RANDOM
 from ..analysis.effects import guess_best_of_size
 from ..evaluation import RememberedScores
 from ..models import EANBackbone
 from ..search import Candidates, Evaluation, Reward, SearchLoop
 from ..search.front_files import COSTS_FILE, FRONT_FILE, TICKET_FOLDER, write_front
 from ..structures import ConnectionScheme, Ticket, write_atomically
+from ..structures.paths import from_here
+from ..structures.strict_json import read_strict_json
 from .search_costs import find_latency_table
-from .search_outcome import from_here
 
 VERDICT_FILE = 'verdict.json'
 EFFECTS_FILE = 'effects.json'
 AFTERMATH_FILES = (VERDICT_FILE, EFFECTS_FILE, FRONT_FILE, COSTS_FILE, TICKET_FOLDER)
 ROLES = ('probe', 'random')
+
+
+def most_scored_afterwards(num_connections: int) -> int:
+    """How many schemes are scored at most after a search: rivals, controls, flips, and what sizes lack."""
+    num_rules = 4  # none, all, last stage, every other
+    return NUM_CANDIDATES + NUM_RANDOM + num_rules + 2 * num_connections
 
 
 @dataclass(frozen=True)
@@ -59,7 +67,8 @@ class Aftermath:
     def run(self, latency_table: str | None) -> list[str]:
         """Score controls, flips and what sizes lack, judge, and write ``verdict.json``, ``effects.json``, ``front.json``.
 
-        On several ranks, all call it; rank 0 writes. Where memory runs out there is no verdict, and the log says so.
+        On several ranks, all call it; rank 0 writes. Where memory runs out there is no verdict, and the log says so. What an
+        earlier run of this very search has written is not computed again.
 
         Args:
             latency_table: file with the latency of each site, or None to measure it.
@@ -69,8 +78,10 @@ class Aftermath:
         """
         if self.loop.best is None:
             return []
+        directory = self.loop.record.directory
         try:
-            return self._conclude(self.loop.best, latency_table)
+            written = None if latency_table else self._find_written(self.loop.best, directory)
+            return _describe(*(written or self._conclude(self.loop.best, latency_table)), directory)
         except torch.cuda.OutOfMemoryError as err:
             print_log(
                 f'No verdict: memory ran out ({err}); ticket and results are there. Run the same command again with a smaller '
@@ -80,7 +91,19 @@ class Aftermath:
             )
             return []
 
-    def _conclude(self, best: Evaluation, latency_table: str | None) -> list[str]:
+    def _find_written(self, best: Evaluation, directory: Path) -> tuple[dict, dict] | None:
+        """Verdict and effects, if they were written of this ticket and of what the log holds now, and the front with them."""
+        try:
+            verdict, effects = (
+                read_strict_json((directory / name).read_bytes()) for name in (VERDICT_FILE, EFFECTS_FILE)
+            )
+        except (OSError, ValueError):
+            return None
+        is_of_this = verdict.get('ticket') == str(best.scheme)
+        is_of_all = verdict.get('num_evaluations') == len(self.loop.evaluations)
+        return (verdict, effects) if is_of_this and is_of_all and (directory / FRONT_FILE).exists() else None
+
+    def _conclude(self, best: Evaluation, latency_table: str | None) -> tuple[dict, dict]:
         print_log('Scoring controls, flips of the ticket and a scheme for every size ...', logger='current')
         found = conclude(
             self.scores,
@@ -100,12 +123,14 @@ class Aftermath:
         self.backbone.set_scheme(best.scheme)
         added = build_added_costs(self.costs, latency)
         candidates = Candidates(self.reward.metric, self.loop.space, added, self.loop.evaluations)
+        effects = found.effects.to_dict()
+        verdict = {**found.verdict.to_dict(), 'num_evaluations': len(self.loop.evaluations)}
         if self.loop.record.is_writer:
-            _write(directory / VERDICT_FILE, found.verdict.to_dict())
-            _write(directory / EFFECTS_FILE, found.effects.to_dict())
             write_front(candidates, self.make_ticket, directory)
+            _write(directory / EFFECTS_FILE, effects)
+            _write(directory / VERDICT_FILE, verdict)  # last: where it is, all is
         barrier()
-        return _describe(found, directory)
+        return verdict, effects
 
     def _fill_sizes(self) -> list[ConnectionScheme]:
         """For each number of connections that no candidate has, the scheme that is expected to be its best."""
@@ -125,10 +150,9 @@ def _log_role(role: str) -> str:
     return 'probe' if role == 'control' else role
 
 
-def _describe(found: Conclusion, directory: Path) -> list[str]:
-    lines = [f'Verdict:  {found.verdict.sentence}']
-    lines += [f'          {line}' for line in found.verdict.sentences]
-    lines += [f'Why:      {found.effects.sentences[0]}', *(f'          {line}' for line in found.effects.sentences[1:])]
+def _describe(verdict: dict, effects: dict, directory: Path) -> list[str]:
+    said = {'Verdict:': [verdict['sentence'], *verdict['sentences']], 'Why:': effects['sentences']}
+    lines = [f'{"" if i else label:<9} {line}' for label, texts in said.items() for i, line in enumerate(texts)]
     return [
         *lines,
         f'Budgets:  python tools/pick.py {from_here(directory)} --pick max-latency=+5%  (all in {FRONT_FILE})',

@@ -18,7 +18,7 @@ _SPEED_ONLY = ('num_workers', 'persistent_workers', 'pin_memory', 'prefetch_fact
 def training_identity(cfg: Config) -> dict[str, str]:
     """What makes the weights of a supernet: model, data, optimiser, schedule, sampling of schemes."""
     fields = {name: _as_text(cfg.get(name)) for name in _TRAINING_FIELDS}
-    fields['train_dataloader'] = _as_text(_without_speed(cfg.get('train_dataloader')))
+    fields['train_dataloader'] = _as_text(without_speed(cfg.get('train_dataloader')))
     fields['train_length'] = _as_text(_train_length(cfg))
     fields['supernet'] = _as_text(_find_hook(cfg, 'SupernetHook'))
     return fields
@@ -28,8 +28,8 @@ def search_identity(cfg: Config, settings: dict[str, Any]) -> dict[str, str]:
     """What makes the log of a search: model, data, and every setting of the search that changes a number."""
     return {
         'model': _as_text(cfg.get('model')),
-        'reward data': _as_text(_without_speed(cfg.get('val_dataloader'))),
-        'training data': _as_text(_without_speed(cfg.get('train_dataloader'))),
+        'reward data': _as_text(without_speed(cfg.get('val_dataloader'))),
+        'training data': _as_text(without_speed(cfg.get('train_dataloader'))),
         'evaluator': _as_text(cfg.get('val_evaluator')),
         **{name: _as_text(value) for name, value in settings.items()},
     }
@@ -55,7 +55,8 @@ def _as_text(value: Any) -> str:
     return json.dumps(value, sort_keys=True, default=str)
 
 
-def _without_speed(dataloader: dict | None) -> dict:
+def without_speed(dataloader: dict | None) -> dict:
+    """The entries of a data loader that change a number."""
     return {key: value for key, value in (dataloader or {}).items() if key not in _SPEED_ONLY}
 
 

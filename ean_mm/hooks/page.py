@@ -15,7 +15,7 @@ from ..report import REPORT_FILE, build_report
 from ..report.figures import draw_pictures
 from ..report.work_files import WorkFiles
 from ..structures import ConnectionScheme
-from .search_outcome import from_here
+from ..structures.paths import from_here
 
 MAPS_FILE = 'activation_maps.npz'
 

@@ -87,8 +87,8 @@ class SearchHook(Hook):
         fixed: a scheme with ``*`` for every bit that is to be searched, like '1** *** **0'; None searches all.
         limits: what the ticket may cost at most: ``dict(params='+1%', macs='4.2G', latency='+5%', num_connected=6)``, any of
             them; checked before training, where no scheme can keep them.
-        latency_table: file with the latency of each site, measured on the device that counts; None measures on this one, where
-            reward or limits ask for latency, into ``latency.json``.
+        latency_table: file with the latency of each site, measured on the device that counts; None measures on this one into
+            ``latency.json``: before training where reward or limits ask for latency, else for the front.
         warm_start: tickets or schemes that are scored first, and learned from.
         verdict: when the search has ended, judge the ticket against controls, say why it is what it is, and offer the best
             scheme for every number of connections; scores up to 44 + 2n further schemes of n blocks.

@@ -15,6 +15,7 @@ from ..models import EANBackbone
 from ..search import Evaluation, SearchResult
 from ..search.scoreboard import SEARCHED
 from ..structures import ConnectionScheme, write_atomically
+from ..structures.paths import from_here
 from ..visualization import ResultRow, ScoredScheme, draw_search, format_results
 from .retrain_config import write_retrain_config
 
@@ -149,9 +150,3 @@ class Outcome:
                 f'No attention at all scored best here: reward {none.reward:.2f} against {best.reward:.2f} of the ticket.'
             )
         return lines
-
-
-def from_here(path: Path) -> Path:
-    """The path as a user in the current folder would type it."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path

@@ -71,7 +71,7 @@ def fidelity(
     common = search.directory / FIDELITY_FOLDER / COMMON_FOLDER
     scores = score_on_supernet(cfg, schemes, common / 'supernet')  # before hours of training: it may not work
     run_trainings(
-        in_turn, lambda: SchemeFacts(with_scheme(recipe, 'all'), [], common / 'time').estimate_seconds(), announce
+        in_turn, lambda: SchemeFacts(with_scheme(recipe, 'all'), common / 'time').estimate_seconds(), announce
     )
     stand_alone = [[training.require(search.metric) for training in row] for row in trainings]
     ranked = [

@@ -81,7 +81,9 @@ class FinishedSearch:
     def measure(self, schemes: Iterable[ConnectionScheme]) -> SchemeFacts:
         """Costs of schemes in the network that is retrained."""
         work_dir = self.directory / COMPARISON_FOLDER / COMMON_FOLDER
-        return SchemeFacts(with_scheme(self.retrain, 'all'), list(schemes), work_dir)
+        facts = SchemeFacts(with_scheme(self.retrain, 'all'), work_dir)
+        facts.measure(schemes)
+        return facts
 
     def plan(self, name: str, scheme: ConnectionScheme, seed: int) -> Training:
         """The training of a scheme with the recipe of the retrain config."""

@@ -16,6 +16,7 @@ from rich.table import Table
 from ..analysis import CostTable, measure_cost
 from ..datasets import find_missing_data
 from ..evaluation import SupernetScorer
+from ..hooks.conclusion import most_scored_afterwards
 from ..hooks.wrapped_backbone import find_backbone
 from ..models import EANBackbone
 from ..registry import DATASETS, STRATEGIES, build_from
@@ -26,7 +27,6 @@ from .arguments import find_search_hook
 from .fast_dev_run import shorten_run
 
 NUM_TIMED = 3
-NUM_FOR_VERDICT = 44  # ticket, rivals and controls; flips and what sizes lack come on top
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def _search_time(cfg: Config, backbone: EANBackbone, speed: Speed) -> str:
     if hook.get('max_schemes'):
         schemes = min(schemes, hook.max_schemes)
     if hook.get('verdict', True):
-        schemes += NUM_FOR_VERDICT + 2 * backbone.num_connections
+        schemes += most_scored_afterwards(backbone.num_connections)
     schemes = min(schemes, 2**backbone.num_connections)
     num_reward = _epoch_length(cfg.val_dataloader)
     if num_reward is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from statistics import mean
@@ -25,29 +25,37 @@ class SchemeFacts:
 
     Args:
         full: config of a training with the scheme 'all'.
-        schemes: what is to be compared, at least one.
         work_dir: for the logs of this measurement.
+
+    Attributes:
+        backbone: the wrapped backbone.
+        costs: of the whole network.
+        latency_ms: of the schemes that :meth:`measure` was given.
     """
 
-    def __init__(self, full: Config, schemes: Sequence[ConnectionScheme], work_dir: Path):
+    def __init__(self, full: Config, work_dir: Path):
         self.cfg = full
         self.runner = make_runner(full, work_dir, seed=0)
         self.model: Any = unwrap(self.runner.model).eval()
-        backbone = find_backbone(self.model)
+        self.backbone = find_backbone(self.model)
         loader = self.runner.build_dataloader(full.test_dataloader)
-        one_image = loader.collate_fn([loader.dataset[0]])
+        self._one_image = loader.collate_fn([loader.dataset[0]])
+        self.costs = measure_cost(self.model, self.backbone, self._run)
+        self.latency_ms: dict[ConnectionScheme, float] = {}
 
-        def run() -> object:
-            return self.model(**self.model.data_preprocessor(one_image, False), mode='tensor')
+    def measure(self, schemes: Iterable[ConnectionScheme]) -> None:
+        """Measure the latency of schemes on one image, all in turn."""
 
         def run_under(scheme: ConnectionScheme) -> None:
-            backbone.set_scheme(scheme)
-            run()
+            self.backbone.set_scheme(scheme)
+            self._run()
 
-        self.costs = measure_cost(self.model, backbone, run)
         device = next(self.model.parameters()).device
         self.latency_ms = measure_latency(run_under, list(dict.fromkeys(schemes)), device)
-        backbone.set_scheme('all')
+        self.backbone.set_scheme('all')
+
+    def _run(self) -> object:
+        return self.model(**self.model.data_preprocessor(self._one_image, False), mode='tensor')
 
     def describe(self, schemes: Iterable[ConnectionScheme]) -> dict[str, Any]:
         """Costs of a scheme by name, or the means of several."""

@@ -16,6 +16,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from rich.table import Table
 
+from ..hooks.page import write_page
 from ..hooks.search_hook import SCORES_FILE
 from ..hooks.supernet_hook import SUPERNET_FILE
 from ..structures import ConnectionScheme, Ticket, write_atomically
@@ -132,7 +133,7 @@ def search_seeds(cfg: Config, seeds: Sequence[int]) -> str:
     write_atomically(directory / SEEDS_FILE, content.encode())
     _make_consensus(tickets[0], agreement).save(directory / CONSENSUS_FILE)
     lines = [to_text(_draw(agreement, tickets)), agreement.sentence, f'Consensus: {directory / CONSENSUS_FILE}']
-    return '\n'.join(lines)
+    return '\n'.join([*lines, *write_page(directory)])
 
 
 def _config_of(cfg: Config, seed: int, folder: Path) -> Config:

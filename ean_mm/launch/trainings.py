@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from mmengine.config import Config
 from mmengine.logging import print_log
 
+from ..hooks.identity import without_speed
 from ..hooks.wrapped_backbone import find_backbone_config
 from ..structures import ConnectionScheme, write_atomically
 from ..structures.shorten import shorten_difference
@@ -25,7 +26,6 @@ RECIPE_FILE = 'recipe.json'
 TIMING_FILE = 'timing.json'
 LOCK_FILE = 'training.lock'
 _OF_LOGS = ('experiment_name', 'filename', 'log_level', 'log_processor', 'visualizer', 'vis_backends')
-_SPEED_ONLY = ('num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor')
 
 Announce = Callable[[str], None]
 
@@ -112,7 +112,7 @@ def describe_recipe(training: Training) -> dict[str, str]:
     fields['randomness'] = {**(fields.get('randomness') or {}), 'seed': training.seed}
     for name, entry in fields.items():
         if name.endswith('_dataloader') and isinstance(entry, dict):
-            fields[name] = {key: value for key, value in entry.items() if key not in _SPEED_ONLY}
+            fields[name] = without_speed(entry)
     return {name: json.dumps(value, sort_keys=True, default=str) for name, value in fields.items()}
 
 

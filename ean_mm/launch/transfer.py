@@ -15,15 +15,15 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
-from ..analysis import CostTable, measure_cost, measure_latency
 from ..hooks.retrain_config import is_search_hook
-from ..hooks.wrapped_backbone import find_backbone, find_backbone_config, type_name, unwrap
+from ..hooks.wrapped_backbone import find_backbone_config, type_name, unwrap
 from ..models import OWN_ATTENTIONS, OWN_CONVOLUTIONS, reconcile_attention, require_ticket_for
 from ..structures import ConnectionScheme, Ticket, write_atomically
 from ..visualization import TransferRow, draw_predictions, format_transfer
 from .config_entries import OF_ONE_RUN, without
 from .data import check_data
 from .predictions import load_predictions, predict
+from .scheme_facts import SchemeFacts
 from .training import make_runner, train_once
 from .weights import check_weights
 
@@ -61,14 +61,14 @@ def transfer(cfg: Config, ticket_path: str, names: Sequence[str], seeds: Sequenc
     check_weights(cfg)
     schemes = _pick_schemes(ticket, names)
     full = _with_scheme(cfg, ticket, ticket_path, 'all')
-    facts = _Facts(full, ticket, list(schemes.values()))
+    facts = _measure(full, ticket, list(schemes.values()))
     _require_same(directory, cfg, ticket)
     starts = {seed: _draw_start(full, seed) for seed in seeds}
     metrics = {
         name: [_train(_with_scheme(cfg, ticket, ticket_path, str(scheme)), name, *item) for item in starts.items()]
         for name, scheme in schemes.items()
     }
-    rows = [facts.row(name, schemes[name], metrics[name]) for name in schemes]
+    rows = [_make_row(name, schemes[name], metrics[name], facts) for name in schemes]
     write_atomically(directory / RESULTS_FILE, json.dumps([row.to_dict() for row in rows], indent=2).encode() + b'\n')
     lines = [format_transfer(rows), f'Ticket:  {ticket_path}']
     if _draw({name: directory / f'{name}_{seeds[0]}' for name in schemes}, directory / FIGURE_FILE):
@@ -118,39 +118,27 @@ def _pick_schemes(ticket: Ticket, names: Sequence[str]) -> dict[str, ConnectionS
     return schemes
 
 
-class _Facts:
-    """What schemes cost in the network of the task, measured side by side in one network that has them all."""
+def _measure(full: Config, ticket: Ticket, schemes: Sequence[ConnectionScheme]) -> SchemeFacts:
+    """What schemes cost in the network of the task; the ticket must fit it."""
+    facts = SchemeFacts(full, Path(full.work_dir) / COMMON_FOLDER / 'costs')
+    ticket.check_backbone(facts.backbone.fingerprint)
+    facts.measure(schemes)
+    return facts
 
-    def __init__(self, full: Config, ticket: Ticket, schemes: Sequence[ConnectionScheme]):
-        runner = make_runner(full, Path(full.work_dir) / COMMON_FOLDER / 'costs', seed=0)
-        model: Any = unwrap(runner.model).eval()
-        backbone = find_backbone(model)
-        ticket.check_backbone(backbone.fingerprint)
-        loader = runner.build_dataloader(full.test_dataloader)
-        one_image = loader.collate_fn([loader.dataset[0]])
 
-        def run() -> object:
-            return model(**model.data_preprocessor(one_image, False), mode='tensor')
-
-        def run_under(scheme: ConnectionScheme) -> None:
-            backbone.set_scheme(scheme)
-            run()
-
-        self.costs: CostTable = measure_cost(model, backbone, run)
-        device = next(model.parameters()).device
-        self.latency_ms = measure_latency(run_under, list(dict.fromkeys(schemes)), device)
-
-    def row(self, name: str, scheme: ConnectionScheme, metrics: Sequence[dict[str, float]]) -> TransferRow:
-        cost = self.costs.cost(scheme)
-        return TransferRow(
-            name=name,
-            scheme=str(scheme),
-            num_connected=scheme.num_connected,
-            metrics={key: tuple(each[key] for each in metrics) for key in metrics[0]},
-            params=cost.params,
-            macs=cost.macs,
-            latency_ms=self.latency_ms[scheme],
-        )
+def _make_row(
+    name: str, scheme: ConnectionScheme, metrics: Sequence[dict[str, float]], facts: SchemeFacts
+) -> TransferRow:
+    cost = facts.costs.cost(scheme)
+    return TransferRow(
+        name=name,
+        scheme=str(scheme),
+        num_connected=scheme.num_connected,
+        metrics={key: tuple(each[key] for each in metrics) for key in metrics[0]},
+        params=cost.params,
+        macs=cost.macs,
+        latency_ms=facts.latency_ms[scheme],
+    )
 
 
 def _with_scheme(cfg: Config, ticket: Ticket, ticket_path: str, scheme: str) -> Config:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from datetime import datetime, timezone
-from pathlib import Path
 
+from ..structures.paths import from_here
 from ..version import __version__
 from .parts import Code, Facts, Part, Text
 from .work_files import WorkFiles, first_undamaged
@@ -25,8 +25,8 @@ WORDS = (
         'Made so that in 95 of 100 repetitions of the drawing it names, the interval holds the true number.',
     ),
     (
-        'cross-fitted',
-        'The scheme is chosen on one part of the images and measured on the others, so that choosing flatters nothing.',
+        'luck of the choice',
+        'The best of many schemes looks better than it is on the images that it was chosen on; the verdict takes that out.',
     ),
     ('Shapley estimate', 'What a block adds to the metric, averaged over the orders in which blocks can be connected.'),
     ('front', 'The schemes that no other scored scheme beats in both metric and latency.'),
@@ -54,20 +54,20 @@ def show_environment(work: WorkFiles) -> Sequence[Part]:
 
 def show_commands(work: WorkFiles) -> Sequence[Part]:
     """Commands that repeat what is above, from the checkout."""
-    folder = shlex.quote(_from_here(work.directory))
+    folder = shlex.quote(str(from_here(work.directory)))
     config = find_config(work)
     lines = []
     if config is not None:
         config = shlex.quote(config)
         lines.append(('search again, into a new folder', f'python tools/search.py {config} --work-dir {folder}_again'))
     if (work.directory / RETRAIN_FILE).is_file():
-        retrain = shlex.quote(_from_here(work.directory / RETRAIN_FILE))
+        retrain = shlex.quote(str(from_here(work.directory / RETRAIN_FILE)))
         lines.append(('train the ticket from scratch', f'python tools/train.py {retrain}'))
     if config is not None:
         command = f'python tools/compare.py {config} --work-dir {folder} --seeds 0 1 2 3 4'
         lines.append(('train none, all, ticket and random ones from scratch', command))
     lines.append(('rebuild this page', f'python tools/report.py {folder}'))
-    text = 'From the checkout. The same seed and versions on a CPU give the same search.jsonl and ticket.json, byte for byte.'
+    text = 'From the checkout. On a CPU the same seed, versions and latency table give the same search.jsonl, byte for byte.'
     return [Code(lines), Text(text, 'note')]
 
 
@@ -77,18 +77,12 @@ def find_config(work: WorkFiles) -> str | None:
     if results is not None and results.config:
         return results.config
     copies = [path for path in sorted(work.directory.glob('*.py')) if path.name != RETRAIN_FILE]
-    return _from_here(copies[0]) if copies else None
+    return str(from_here(copies[0])) if copies else None
 
 
 def show_words(work: WorkFiles) -> Sequence[Part]:
     """A glossary."""
     return [Facts(WORDS)]
-
-
-def _from_here(path: Path) -> str:
-    """The path as a user in the current folder would type it."""
-    path, here = Path(path).absolute(), Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _spell_time(seconds: float) -> str:

@@ -6,6 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -87,8 +88,9 @@ class SearchLoop:
         self.reward = reward
         self.record = record
         self.make_ticket = make_ticket
-        self.budget = budget or Budget()
-        self.num_steps = self.budget.num_steps or strategy.num_steps
+        budget = budget or Budget()
+        self.num_steps = budget.num_steps or strategy.num_steps
+        self.budget = replace(budget, num_steps=self.num_steps)
         self.max_distinct = space.count([self.none, self.all, *self.warm_start])
         if self.budget.max_schemes is not None:
             self.max_distinct = min(self.budget.max_schemes, self.max_distinct)
@@ -152,8 +154,6 @@ class SearchLoop:
         """Why the search is over, in words; None if it is not."""
         if self.next_step is None:
             return None
-        if self.next_step >= self.num_steps:
-            return f'all {self.num_steps:,} steps are done'
         if self.num_distinct >= self.max_distinct and self.max_distinct != self.budget.max_schemes:
             return f'every scheme has a score, {self.num_distinct:,} in all'
         if self.strategy.has_converged:

@@ -117,9 +117,15 @@ def test_a_kill_in_the_conclusion_changes_nothing(tiny_config, finished, monkeyp
         assert read(directory, name) == read(finished, name)
     before = (directory / 'search.jsonl').read_bytes()
     verdict = (directory / 'verdict.json').read_bytes()
+    monkeypatch.setattr(SupernetScorer, 'score_groups', lambda *args: pytest.fail('scored again'))
     search(tiny_config)  # once more: everything is there
+    monkeypatch.setattr(SupernetScorer, 'score_groups', original)
     assert (directory / 'search.jsonl').read_bytes() == before
     assert (directory / 'verdict.json').read_bytes() == verdict
+    (directory / 'effects.json').write_text('{"damaged"')
+    search(tiny_config)
+    assert read(directory, 'effects.json') == read(finished, 'effects.json')
+    assert (directory / 'search.jsonl').read_bytes() == before
 
 
 def test_a_page_that_fails_loses_nothing(tiny_config, monkeypatch):

@@ -124,5 +124,7 @@ def test_the_space_of_a_search_can_be_given(parse):
 
 def test_a_pick_of_another_form_is_refused_before_anything_runs(parse):
     args = parse('--pick', 'best', 'max-latensy=+5%')
-    with pytest.raises(ValueError, match=r"`pick` must be of best, max-latency=.* but got 'max-latensy=\+5%'; did you mean"):
+    with pytest.raises(
+        ValueError, match=r"`pick` must be of best, max-latency=.* but got 'max-latensy=\+5%'; did you mean"
+    ):
         merge_search_flags(load_config(args), args)
