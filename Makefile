@@ -20,10 +20,11 @@ TEST        = -m pytest --numprocesses $(WORKERS) --dist worksteal $(PYTEST_ARGS
 ONE_THREAD  = OMP_NUM_THREADS=1
 
 # The demo: supernet, search, verdict.
-DEMO_CONFIG = configs/ean/resnet20_se_digits.py
-# What it leaves.
-DEMO_RESULTS = work_dirs/resnet20_se_digits/results.json
-DEMO_TICKET  = work_dirs/resnet20_se_digits/ticket.json
+DEMO_CONFIG = configs/ean/resnet14_se_lamp_digits.py
+# A search whose ticket travels to other tasks, and what it leaves.
+CUED_CONFIG  = configs/ean/resnet20_se_digits.py
+CUED_RESULTS = work_dirs/resnet20_se_digits/results.json
+CUED_TICKET  = work_dirs/resnet20_se_digits/ticket.json
 # Attention that costs nothing once it is deployed.
 ASR_CONFIG   = resnet14_asr_se_digits
 
@@ -42,18 +43,18 @@ demo-compare: $(VENV)/.stamp-project  ## train no attention, attention everywher
 	$(VENV)/bin/python tools/search.py $(DEMO_CONFIG)
 	$(VENV)/bin/python tools/compare.py $(DEMO_CONFIG)
 
-demo-transfer: $(VENV)/.stamp-project $(DEMO_RESULTS)  ## the demo's ticket in a segmentor: none, all, ticket and a random one side by side
-	$(VENV)/bin/python tools/transfer.py $(DEMO_TICKET) configs/ean/fcn_resnet20_se_ticket_digitscenes.py
+demo-transfer: $(VENV)/.stamp-project $(CUED_RESULTS)  ## a ticket of cued digits in a segmentor: none, all, ticket and a random one side by side
+	$(VENV)/bin/python tools/transfer.py $(CUED_TICKET) configs/ean/fcn_resnet20_se_ticket_digitscenes.py
 
-demo-count: $(VENV)/.stamp-project $(DEMO_RESULTS)  ## the same for counting
-	$(VENV)/bin/python tools/transfer.py $(DEMO_TICKET) configs/ean/counter_resnet20_se_ticket_digitcrowds.py
+demo-count: $(VENV)/.stamp-project $(CUED_RESULTS)  ## the same for counting
+	$(VENV)/bin/python tools/transfer.py $(CUED_TICKET) configs/ean/counter_resnet20_se_ticket_digitcrowds.py
 
 demo-deploy: $(VENV)/.stamp-project  ## train attention that is the same for every image (ASR), and fold it away
 	$(VENV)/bin/python tools/train.py configs/ean/$(ASR_CONFIG).py --resume
 	$(VENV)/bin/python tools/deploy.py configs/ean/$(ASR_CONFIG).py work_dirs/$(ASR_CONFIG)/epoch_40.pth --format pth onnx
 
-$(DEMO_RESULTS): | $(VENV)/.stamp-project
-	$(VENV)/bin/python tools/search.py $(DEMO_CONFIG)
+$(CUED_RESULTS): | $(VENV)/.stamp-project
+	$(VENV)/bin/python tools/search.py $(CUED_CONFIG)
 
 test: $(VENV)/.stamp-project  ## run the test suite
 	@$(ONE_THREAD) $(VENV)/bin/python $(TEST)

@@ -4,9 +4,11 @@ from .cued_digits import CuedDigits, draw_scene
 from .digit_scans import DigitScans, load_digit_scans
 from .digit_scenes import DigitScene, SceneRecipe, compose_scene
 from .digit_segmentation import DigitScenes
+from .drawn_scenes import DrawnScenes
 from .epoch_slices import EpochSlices
 from .generated_images import FirstImages, GeneratedImages, loads_files, require_generable
 from .hold_out import hold_out
+from .lamp_digits import LampDigits
 from .missing_data import (
     MissingDataError,
     explain_missing_data,
@@ -20,9 +22,11 @@ __all__ = [
     'DigitScans',
     'DigitScene',
     'DigitScenes',
+    'DrawnScenes',
     'EpochSlices',
     'FirstImages',
     'GeneratedImages',
+    'LampDigits',
     'MissingDataError',
     'PixelNoise',
     'SceneRecipe',

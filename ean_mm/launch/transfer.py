@@ -99,10 +99,7 @@ def choose_schemes(ticket: Ticket) -> dict[str, ConnectionScheme]:
 
 def _load_ticket(path: str) -> Ticket:
     if not Path(path).is_file():
-        raise ValueError(
-            f'`ticket` must be a file, but got {path!r}; tools/search.py leaves one, and so does make demo for the embedded '
-            'digits.'
-        )
+        raise ValueError(f'`ticket` must be a file, but got {path!r}; tools/search.py leaves one.')
     return Ticket.load(path)
 
 

@@ -28,9 +28,7 @@ def check_weights(cfg: Config) -> None:
 
 def _advise(path: str) -> str:
     is_supernet = Path(path).name == SUPERNET_FILE
-    return (
-        'search first (tools/search.py leaves it, make demo that of the digits)' if is_supernet else 'train them first'
-    )
+    return 'search first (tools/search.py leaves it)' if is_supernet else 'train them first'
 
 
 def _iter_weights(cfg: Config) -> Iterator[tuple[str, str, str]]:

@@ -36,13 +36,12 @@ def test_the_chosen_schemes_are_trained_and_shown(tmp_path):
 @pytest.mark.parametrize(
     ('backbone', 'arguments', 'message'),
     [
-        (None, [], "`ticket` must be a file, but got 'ticket.json'; tools/search.py leaves one, and so does make demo"),
+        (None, [], "`ticket` must be a file, but got 'ticket.json'; tools/search.py leaves one."),
         (
             FULL,
             [],
             '`model.backbone.init_cfg.checkpoint` must be a file of weights, but got '
-            "'work_dirs/resnet20_se_digits/supernet.pth', which does not exist; search first (tools/search.py leaves it, "
-            'make demo that of the digits)',
+            "'work_dirs/resnet20_se_digits/supernet.pth', which does not exist; search first (tools/search.py leaves it)",
         ),
         (BACKBONE, NO_WEIGHTS, 'but got ResNetCifar, depth 20, blocks 3/3/3, channels 16/32/64; search again'),
     ],

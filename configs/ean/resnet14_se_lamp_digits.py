@@ -1,0 +1,31 @@
+"""Supernet and search of a narrow ResNet-14 with SE on lamp digits, where the right answer is known; minutes on a CPU."""
+
+_base_ = './resnet20_se_digits.py'
+
+model = dict(
+    data_preprocessor=dict(num_classes=4, mean=[19.3, 19.3, 18.7], std=[59.0, 59.0, 58.3]),
+    backbone=dict(backbone=dict(depth=14, base_channels=8)),
+    head=dict(num_classes=4, in_channels=32),
+)
+
+train_pipeline = [dict(type='ean_mm.PixelNoise', std=0.05), dict(type='PackInputs')]
+train_dataloader = dict(dataset=dict(type='ean_mm.LampDigits', pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(type='ean_mm.LampDigits'))
+test_dataloader = dict(dataset=dict(type='ean_mm.LampDigits'))
+
+max_epochs = 40
+param_scheduler = dict(T_max=max_epochs)
+train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
+custom_hooks = [
+    dict(type='ean_mm.SupernetHook', sampling='bernoulli'),
+    dict(
+        type='ean_mm.SearchHook',
+        strategy=dict(type='ean_mm.PairSurrogate'),
+        reward=dict(metric='accuracy/top1', sparsity_weight=1.0),
+        num_calibration_images=1000,
+        calibration_batch_size=250,
+        max_schemes=30,
+        min_connected=1,
+        retrain_config='{{ fileDirname }}/resnet14_se_ticket_lamp_digits.py',
+    ),
+]
