@@ -62,9 +62,7 @@ def read_signs(scene: dict, split: str) -> Signs:
 
 @pytest.fixture(scope='module')
 def signs() -> dict[str, list[Signs]]:
-    return {
-        split: [read_signs(scene, split) for scene in LampDigits(split, num_scenes=80, seed=1)] for split in SPLITS
-    }
+    return {split: [read_signs(scene, split) for scene in LampDigits(split, num_scenes=80, seed=1)] for split in SPLITS}
 
 
 def is_share(values, share: float) -> bool:
