@@ -1,4 +1,4 @@
-"""Supernet and search of a narrow ResNet-14 with SE on lamp digits, where the right answer is known; minutes on a CPU."""
+"""Supernet and search of a narrow ResNet-14 with SE on lamp digits: attention is needed, and can mislead; minutes on a CPU."""
 
 _base_ = './resnet20_se_digits.py'
 

@@ -1,4 +1,4 @@
-"""A task with a known answer: attention is needed, but more of it learns a hint that does not hold."""
+"""A task in which attention is needed, and can come to trust a hint that does not hold."""
 
 from __future__ import annotations
 
