@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -111,37 +111,49 @@ class Effects:
 
     @property
     def sentences(self) -> list[str]:
-        """Which blocks matter, which do not, and the strongest pair; blocks are counted from 1 in their stage."""
+        """What each choice of the ticket is worth, what blocks are worth anywhere, the strongest pair; blocks count from 1."""
         place = _name_blocks(self.scheme.blocks_per_stage)
-        helpful = sorted((e for e in self.shapley if e.low > 0), key=lambda e: -e.effect)
-        harmful = sorted((e for e in self.shapley if e.high < 0), key=lambda e: e.effect)
-        unclear = [e for e in self.shapley if e.low <= 0 <= e.high]
-        lines = [
-            f'Attention helps in {_spell_effects(helpful, place)}.'
-            if helpful
-            else 'Attention clearly helps in no block.',
-            f'It hurts in {_spell_effects(harmful, place)}.' if harmful else 'It clearly hurts in no block.',
-        ]
-        if unclear:
-            lines.append(f'No clear effect: {", ".join(place[e.bit] for e in unclear)}.')
-        lines.append(self._describe_flips(place))
-        clear = [e for e in self.pairs if not e.low <= 0 <= e.high]
-        if clear:
-            first, second = (place[bit] for bit in clear[0].bits)
-            what = 'less useful' if clear[0].effect < 0 else 'more useful'
-            lines.append(f'Strongest pair: {first} and {second} make each other {what} ({clear[0].effect:+.2f}).')
-        else:
-            lines.append('No pair of blocks clearly depends on each other.')
+        return [*self._describe_flips(place), self._describe_blocks(place), self._describe_pairs(place)]
+
+    def _describe_flips(self, place: Sequence[str]) -> list[str]:
+        paying = {place[each.bit]: each.worth for each in self.flips if each.on and each.high < 0}
+        harmful = {place[each.bit]: each.difference for each in self.flips if not each.on and each.high < 0}
+        gains = {place[each.bit]: each.difference for each in self.flips if each.low > 0}
+        lines = []
+        if self.scheme.num_connected:
+            lines.append(
+                f'In the ticket, attention pays in {_spell_effects(paying)}.'
+                if paying
+                else 'In the ticket, no single connection clearly pays.'
+            )
+        if self.scheme.num_connected < self.scheme.num_connections:
+            lines.append(
+                f'Added to it, attention would hurt in {_spell_effects(harmful)}.'
+                if harmful
+                else 'Added to it, attention would clearly hurt in no block.'
+            )
+        if gains:
+            best = max(gains, key=gains.__getitem__)
+            lines.append(f'Flipping {best} would raise the metric by {gains[best]:.2f}.')
         return lines
 
-    def _describe_flips(self, place: Sequence[str]) -> str:
-        gains = [each for each in self.flips if each.low > 0]
-        if gains:
-            best = max(gains, key=lambda each: each.difference)
-            return f'Flipping {place[best.bit]} would raise the metric by {best.difference:.2f}.'
-        most = max(self.flips, key=lambda each: each.worth)
-        change = f'{most.difference:+.2f}'
-        return f'Of the choices in the ticket, {place[most.bit]} matters most: flipped, the metric changes by {change}.'
+    def _describe_blocks(self, place: Sequence[str]) -> str:
+        clear = {place[each.bit]: each.effect for each in self.shapley if not each.low <= 0 <= each.high}
+        helpful = {name: effect for name, effect in clear.items() if effect > 0}
+        harmful = {name: effect for name, effect in clear.items() if effect < 0}
+        if not clear:
+            return 'On average over all schemes, no block has a clear effect.'
+        parts = [f'{verb} in {_spell_effects(of)}' for verb, of in (('helps', helpful), ('hurts', harmful)) if of]
+        rest = '; no clear effect elsewhere' if len(clear) < len(self.shapley) else ''
+        return f'On average over all schemes, attention {" and ".join(parts)}{rest}.'
+
+    def _describe_pairs(self, place: Sequence[str]) -> str:
+        clear = [each for each in self.pairs if not each.low <= 0 <= each.high]
+        if not clear:
+            return 'No pair of blocks clearly depends on each other.'
+        first, second = (place[bit] for bit in clear[0].bits)
+        what = 'less useful' if clear[0].effect < 0 else 'more useful'
+        return f'Strongest pair: {first} and {second} make each other {what} ({clear[0].effect:+.2f}).'
 
 
 def find_effects(
@@ -243,5 +255,7 @@ def _name_blocks(blocks_per_stage: Sequence[int]) -> list[str]:
     return [f'stage {stage} block {block}' for stage, count in stages for block in range(1, count + 1)]
 
 
-def _spell_effects(effects: Sequence[BlockEffect], place: Sequence[str]) -> str:
-    return ', '.join(f'{place[each.bit]} ({each.effect:+.2f})' for each in effects)
+def _spell_effects(effects: Mapping[str, float]) -> str:
+    """Names and effects, the largest first."""
+    largest_first = sorted(effects.items(), key=lambda item: -abs(item[1]))
+    return ', '.join(f'{name} ({effect:+.2f})' for name, effect in largest_first)

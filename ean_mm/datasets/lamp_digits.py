@@ -19,7 +19,7 @@ HUES = np.array(
     [[1.0, 0.3, 0.3], [0.3, 1.0, 0.3], [0.4, 0.4, 1.0]], dtype=np.float32
 )  # red, green and that of the note
 GREEN_SHARE = 0.3
-LAMP_ERRORS = 0.1  # in training
+LAMP_ERRORS = 0.2  # in training
 NUM_LABELS = 4
 
 
@@ -29,7 +29,7 @@ class LampDigits(DrawnScenes):
 
     The digits, two different ones of 0 to 3, stand side by side at the left end. The red one counts, in
     three scenes of ten the green one; then a lamp shines at the right end. Beside the lamp a blue digit is noted.
-    In training (split 'train') the lamp is wrong in a tenth of the scenes and the note never is: 0 or 3 stands for
+    In training (split 'train') the lamp is wrong in a fifth of the scenes and the note never is: 0 or 3 stands for
     red, 1 or 2 for green. In reward and test scenes the lamp is always right and the note means nothing, as a
     hint that held only where the training images were taken.
 
