@@ -5,14 +5,12 @@ import importlib
 import math
 import sys
 from itertools import repeat
-from pathlib import Path
 
 import pytest
 import torch
 
 from ean_mm.analysis import measure_peak_memory
 
-BENCHMARKS = Path(__file__).parents[2] / 'benchmarks'
 CPU = torch.device('cpu')
 TINY = ['--sizes', '8', '4', '--channels', '16', '--heads', '1', '2', '--rounds', '2', '--warmup', '0']
 # stands for the published file, which is not ours to copy: the same arguments in the same order
@@ -27,18 +25,17 @@ class EfficientAttention(ean_mm.models.EfficientAttention):
 
 @pytest.fixture
 def load(monkeypatch):
-    monkeypatch.syspath_prepend(BENCHMARKS)  # where Python finds a script's neighbours
     return importlib.import_module
 
 
 @pytest.fixture
 def script(load):
-    return load('attention_scaling')
+    return load('benchmarks.scaling.attention')
 
 
 @pytest.fixture
 def cases(load):
-    return load('attention_cases')
+    return load('benchmarks.scaling.cases')
 
 
 @pytest.fixture
@@ -225,7 +222,7 @@ def make_row(method='EfficientAttention', heads=1, size=64, time=1.0, memory=1.0
 
 
 def test_an_exponent_is_fitted_over_maps_of_64_x_64_and_more(load):
-    fit = load('attention_figure').fit_exponent
+    fit = load('benchmarks.scaling.figure').fit_exponent
     rows = [make_row(size=size, time=3 * size**2.5) for size in (64, 128, 512)]
     other = [make_row(size=16, time=1e9), make_row(size=256, time='', skipped='too slow')]
     assert fit(rows + other, 'latency_ms') == pytest.approx(1.25)
@@ -236,7 +233,7 @@ def test_an_exponent_is_fitted_over_maps_of_64_x_64_and_more(load):
 
 
 def verdicts(load, rows):
-    return {target.what: target.verdict for target in load('attention_targets').check_targets(rows)}
+    return {target.what: target.verdict for target in load('benchmarks.scaling.targets').check_targets(rows)}
 
 
 def test_no_target_is_reached_by_what_was_not_measured(load):

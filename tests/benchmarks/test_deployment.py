@@ -20,11 +20,10 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def run(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / 'benchmarks')  # where Python finds a script's neighbours
 
     def run_script(name, *arguments):
         monkeypatch.setattr(sys, 'argv', [name, *map(str, arguments)])
-        runpy.run_path(str(ROOT / 'benchmarks' / name), run_name='__main__')
+        runpy.run_module(name, run_name='__main__')
 
     return run_script
 
@@ -35,7 +34,17 @@ def read(path):
 
 
 def test_latency_of_deployed_networks(run, tmp_path):
-    run('deploy_latency.py', '--batch-sizes', '1', '--image-size', '32', '--rounds', '1', '--work-dir', tmp_path)
+    run(
+        'benchmarks.deployment.latency',
+        '--batch-sizes',
+        '1',
+        '--image-size',
+        '32',
+        '--rounds',
+        '1',
+        '--work-dir',
+        tmp_path,
+    )
     rows = read(tmp_path / 'deploy_latency.csv')
     for precision in ('fp32', 'bf16'):
         names = [row['network'] for row in rows if row['precision'] == precision]
@@ -54,7 +63,18 @@ def test_asr_on_digits_from_trained_weights(run, tmp_path):
         model = make_runner(cfg, directory / 'start', seed).model
         torch.save({'state_dict': model.state_dict()}, directory / f'epoch_{cfg.max_epochs}.pth')
         (directory / METRICS_FILE).write_text(json.dumps({'accuracy/top1': 10.0 + seed}))
-    run('asr_digits.py', '--seeds', '0', '1', '--work-dir', tmp_path, '--results', tmp_path, '--rounds', '2')
+    run(
+        'benchmarks.deployment.asr_digits',
+        '--seeds',
+        '0',
+        '1',
+        '--work-dir',
+        tmp_path,
+        '--results',
+        tmp_path,
+        '--rounds',
+        '2',
+    )
     rows = {(row['network'], row['state']): row for row in read(tmp_path / 'asr_digits.csv')}
     assert set(rows) == {
         ('plain', 'trained'),

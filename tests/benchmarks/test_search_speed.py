@@ -7,7 +7,6 @@ import math
 import sys
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
@@ -15,19 +14,17 @@ import torch
 from ean_mm.analysis import count_work
 from ean_mm.structures import ConnectionScheme
 
-BENCHMARKS = Path(__file__).parents[2] / 'benchmarks'
 CPU = torch.device('cpu')
 
 
 @pytest.fixture
 def script(monkeypatch):
-    monkeypatch.syspath_prepend(BENCHMARKS)  # where Python finds a script's neighbours
-    return importlib.import_module('search_speed')
+    return importlib.import_module('benchmarks.speed.search')
 
 
 @pytest.fixture
 def cases(script):
-    return importlib.import_module('speed_cases')
+    return importlib.import_module('benchmarks.speed.cases')
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import csv
 import importlib
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,18 +12,15 @@ from ean_mm.search import Reward
 from ean_mm.search.masks import every_mask
 from ean_mm.structures import ConnectionScheme
 
-BENCHMARKS = Path(__file__).parents[2] / 'benchmarks'
-
 
 @pytest.fixture
 def script(monkeypatch):
-    monkeypatch.syspath_prepend(BENCHMARKS)  # where Python finds a script's neighbours
-    return importlib.import_module('strategies')
+    return importlib.import_module('benchmarks.strategies.regret')
 
 
 @pytest.fixture
 def table(script):
-    return importlib.import_module('strategies_table')
+    return importlib.import_module('benchmarks.strategies.table')
 
 
 def test_quick_run_leaves_a_row_per_strategy_and_seed_and_a_picture(script, monkeypatch, tmp_path, capsys):

@@ -5,21 +5,18 @@ import importlib
 import math
 import sys
 from itertools import islice
-from pathlib import Path
 
 import pytest
 import torch
 
 from ean_mm.structures.scheme_sampling import sample_scheme
 
-BENCHMARKS = Path(__file__).parents[2] / 'benchmarks'
 LAYOUT = (3, 3, 3)
 
 
 @pytest.fixture
 def script(monkeypatch):
-    monkeypatch.syspath_prepend(BENCHMARKS)  # where Python finds a script's neighbours
-    return importlib.import_module('supernet_overhead')
+    return importlib.import_module('benchmarks.plugging.supernet')
 
 
 @pytest.fixture

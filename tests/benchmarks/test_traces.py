@@ -12,20 +12,18 @@ import pytest
 from ean_mm.search import Reinforce, Reward, SearchLoop, SearchRecord, SearchSpace, one_by_one
 from ean_mm.structures import BackboneFingerprint, ConnectionScheme, Ticket
 
-BENCHMARKS = Path(__file__).parents[2] / 'benchmarks'
+TRACES = Path(__file__).parents[2] / 'benchmarks/speed/traces'
 LAYOUTS = ((3, 3, 3), (3, 4, 6, 3), (3, 4, 23, 3), (18, 18, 18))
 
 
 @pytest.fixture
 def recording(monkeypatch):
-    monkeypatch.syspath_prepend(BENCHMARKS)  # where Python finds a script's neighbours
-    return importlib.import_module('record_traces')
+    return importlib.import_module('benchmarks.speed.record_traces')
 
 
 @pytest.fixture
 def facts(monkeypatch):
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    return importlib.import_module('trace_facts')
+    return importlib.import_module('benchmarks.speed.trace_facts')
 
 
 def schemes_of(*texts):
@@ -43,12 +41,12 @@ def random_schemes(count, layout=(2, 3), seed=0):
 @pytest.mark.parametrize('layout', LAYOUTS)
 def test_a_trace_is_recorded_anew_byte_for_byte(recording, tmp_path, layout):
     path = recording.write_trace(layout, tmp_path)
-    assert path.read_bytes() == (BENCHMARKS / 'traces' / path.name).read_bytes()
+    assert path.read_bytes() == (TRACES / path.name).read_bytes()
 
 
 def test_the_committed_traces_are_those_of_the_script(recording):
     assert recording.LAYOUTS == LAYOUTS
-    names = sorted(path.name for path in (BENCHMARKS / 'traces').iterdir())
+    names = sorted(path.name for path in TRACES.iterdir())
     assert names == sorted(f'{recording.spell(layout)}.txt' for layout in LAYOUTS)
 
 

@@ -1,0 +1,1 @@
+"""What attention still costs once it is deployed."""

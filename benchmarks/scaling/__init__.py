@@ -1,0 +1,1 @@
+"""How attention grows with the map."""

@@ -1,0 +1,1 @@
+"""Which strategy finds the best scheme soonest."""

@@ -1,0 +1,1 @@
+"""Whether tickets, verdicts and rankings hold."""
