@@ -1,6 +1,6 @@
 """Attention that costs nothing, on real scans: plain, SE and ASR trained with several seeds, deployed, in one table.
 
-python -m benchmarks.deployment.asr_digits --seeds 0 1 2    # an interrupted run goes on where it was; see README.md for how long
+python -m benchmarks.deployment.asr_digits --seeds 0 1 2    # an interrupted run goes on where it was; README.md says how long
 
 Each network is a ResNet-14 of configs/ean, trained from scratch by one recipe. Accuracy is that of the test images at the last
 epoch, before and after tools/deploy.py; latency that of seed 0's networks, measured in turns.

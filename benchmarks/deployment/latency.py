@@ -1,7 +1,7 @@
 """What attention still costs once it is deployed: latency ratios, measured side by side in one run.
 
 python -m benchmarks.deployment.latency --quick    # small images: shows in a minute that everything runs
-python -m benchmarks.deployment.latency            # ResNet-50, 1, 8 and 32 images of 224 x 224; see README.md for how long
+python -m benchmarks.deployment.latency            # ResNet-50, 1, 8 and 32 images of 224 x 224; README.md says how long
 
 Every network has random weights, statistics and last gammas: with gammas that start at zero, branches are empty.
 """

@@ -1,6 +1,6 @@
 """Does attention in place of some channels help on real scans? Plain, AA and EAA ResNet-18, several seeds each, in one table.
 
-python -m benchmarks.scaling.eaanet_digits --seeds 0 1 2    # an interrupted run goes on; see README.md for how long
+python -m benchmarks.scaling.eaanet_digits --seeds 0 1 2    # an interrupted run goes on; README.md says how long
 
 The networks are those of configs/ean/resnet18_*digits.py, trained from scratch by one recipe. Accuracy is that of the test
 images at the last epoch; parameters and MACs are those that are used.

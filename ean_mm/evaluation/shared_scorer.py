@@ -25,7 +25,7 @@ from .tally import Tally
 
 GIBIBYTE = 2**30
 HELD_SHARE = (
-    0.75  # of a budget: between tensors of many sizes allocators leave about a third more unused (benchmarks/README)
+    0.75  # of a budget: between tensors of many sizes allocators leave about a third more unused (benchmarks/speed)
 )
 
 

@@ -68,7 +68,7 @@ def test_accuracy_from_finished_trainings(run, tmp_path):
         for seed in (0, 1):
             (tmp_path / f'{name}_{seed}').mkdir()
             (tmp_path / f'{name}_{seed}' / METRICS_FILE).write_text(json.dumps({'accuracy/top1': 10.0 + seed}))
-    load(
+    run(
         'benchmarks.scaling.eaanet_digits',
         '--seeds',
         '0',

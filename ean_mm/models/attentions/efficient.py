@@ -21,7 +21,7 @@ def _normalize_by_scaling(queries: Tensor, keys: Tensor) -> tuple[Tensor, Tensor
     return queries * scale, keys * scale
 
 
-LEAST_SAVING = 4_000_000  # MACs of an image; for less, four more small operators do not pay (benchmarks/README.md)
+LEAST_SAVING = 4_000_000  # MACs of an image; for less, four more small operators do not pay (benchmarks/scaling)
 
 # (queries, keys) of each head, (..., channels, positions), as the products take them
 NORMALIZATIONS = {'softmax': _normalize_by_softmax, 'scaling': _normalize_by_scaling}
