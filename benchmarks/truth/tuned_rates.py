@@ -108,12 +108,12 @@ def main() -> None:
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2, 3, 4], help='one training each')
     parser.add_argument('--results', type=Path, default=Path(__file__).parent / 'results', help='where the table goes')
     args = parser.parse_args()
+    if 'random' in args.schemes:
+        parser.error("`schemes` must be 'none', 'all' or bits, but got 'random', which is many schemes.")
     with one_sentence():
         search = FinishedSearch.open(args.work_dir)
         if read_rate(search) not in args.rates:
-            raise ValueError(f"`rates` must hold the recipe's own, {read_rate(search):g}, but got {args.rates!r}.")
-        if 'random' in args.schemes:
-            raise ValueError("`schemes` must be 'none', 'all' or bits, but got 'random', which is many schemes.")
+            parser.error(f"`rates` must hold the recipe's own, {read_rate(search):g}, but got {args.rates!r}.")
         names = dict.fromkeys(['ticket', *(read_name(text, search) for text in args.schemes)])
         tunings = [Tuning(name, search, args.rates, args.seeds) for name in names]
         trainings = [training for tuning in tunings for row in tuning.trainings.values() for training in row]
