@@ -3,7 +3,7 @@
 _base_ = './resnet20_se_digits.py'
 
 model = dict(
-    data_preprocessor=dict(num_classes=4, mean=[24.6, 24.6, 24.0], std=[59.3, 59.3, 58.7]),
+    data_preprocessor=dict(num_classes=4, mean=[39.5, 39.5, 35.9], std=[77.5, 77.5, 73.2]),
     backbone=dict(backbone=dict(depth=14, base_channels=8), attention=dict(min_channels=8)),
     head=dict(num_classes=4, in_channels=32),
 )
@@ -12,7 +12,7 @@ model = dict(
 # images, and batch norm makes much of that.
 train_pipeline = [dict(type='ean_mm.PixelNoise', std=0.05), dict(type='PackInputs')]
 test_pipeline = [dict(type='ean_mm.PixelNoise', std=0.05, seed=0), dict(type='PackInputs')]
-train_dataloader = dict(dataset=dict(type='ean_mm.LampDigits', pipeline=train_pipeline))
+train_dataloader = dict(batch_size=25, dataset=dict(type='ean_mm.LampDigits', pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(type='ean_mm.LampDigits', pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(type='ean_mm.LampDigits', pipeline=test_pipeline))
 
