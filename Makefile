@@ -20,7 +20,7 @@ TEST        = -m pytest --numprocesses $(WORKERS) --dist worksteal $(PYTEST_ARGS
 ONE_THREAD  = OMP_NUM_THREADS=1
 
 # The demo: supernet, search, verdict.
-DEMO_CONFIG = configs/ean/resnet14_se_lamp_digits.py
+DEMO_CONFIG = configs/ean/resnet20_se_lamp_digits.py
 # A search whose ticket travels to other tasks, and what it leaves.
 CUED_CONFIG  = configs/ean/resnet20_se_digits.py
 CUED_RESULTS = work_dirs/resnet20_se_digits/results.json

@@ -1,7 +1,7 @@
 """Is a ticket better than others whose learning rate was tuned for them? Each scheme trained from scratch at several rates.
 
-python tools/search.py configs/ean/resnet14_se_lamp_digits.py
-python -m benchmarks.truth.tuned_rates work_dirs/resnet14_se_lamp_digits --rates 0.001 0.003 0.01 --seeds 0 1 2 3 4
+python tools/search.py configs/ean/resnet20_se_lamp_digits.py
+python -m benchmarks.truth.tuned_rates work_dirs/resnet20_se_lamp_digits --rates 0.001 0.003 0.01 --seeds 0 1 2 3 4
 
 The ticket is taken at the rate of the recipe, every other scheme at the rate that gave it the best mean on the test images,
 which favours the others. Trainings at the recipe's own rate are those of tools/compare.py. An interrupted run goes on.

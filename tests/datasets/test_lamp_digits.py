@@ -103,20 +103,31 @@ def test_colours_places_and_other_digits_are_as_frequent_as_they_should_be(signs
         assert is_share([sign.other == digit for sign in signs[split]], 1 / NUM_LABELS)
 
 
-@pytest.mark.parametrize('is_lit', [False, True])
-def test_what_the_first_stage_averages_does_not_know_the_order_of_the_bars(is_lit):
-    """Its widest features, wherever in the image, are the same ones for both orders; those of the second stage are not."""
+def see(**scene):
+    """Features of each stage of the demo's network that look at one scene, lit or not, with either order of the bars."""
     scans = load_digit_scans('test')
-    images = [
-        draw_lamp_scene(scans, 2, np.random.default_rng(3), False, is_lit, is_hinted) for is_hinted in (False, True)
-    ]
-    assert (images[0] != images[1]).any()
+    image = draw_lamp_scene(scans, 2, np.random.default_rng(3), False, **scene)
     torch.manual_seed(0)
-    network = ResNetCifar(depth=14, base_channels=8, out_indices=(0, 1)).double().eval()
-    maps = network(torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).double() / 255)
-    first, second = (each.mean((2, 3)) for each in maps)
-    assert torch.allclose(first[0], first[1], rtol=1e-12)
-    assert not torch.allclose(second[0], second[1], rtol=1e-4)
+    network = ResNetCifar(depth=20, block='bottleneck', base_channels=8, out_indices=(0, 1, 2)).double().eval()
+    return network(torch.from_numpy(image)[None].permute(0, 3, 1, 2).double() / 255)
+
+
+@pytest.mark.parametrize('is_lit', [False, True])
+def test_the_means_of_the_first_stage_do_not_know_the_order_of_the_bars(is_lit):
+    """Its features, wherever in the image, are the same ones for both orders; those of the second stage are not."""
+    orders = [[each.mean((2, 3)) for each in see(is_lit=is_lit, is_hinted_green=order)] for order in (False, True)]
+    (first, second, _), (first_swapped, second_swapped, _) = orders
+    assert torch.allclose(first, first_swapped, rtol=1e-12)
+    assert not torch.allclose(second, second_swapped, rtol=1e-4)
+
+
+def test_without_attention_nothing_at_the_digits_knows_of_bars_and_lamp():
+    """A feature that any pixel of a digit reaches is the same in all four scenes."""
+    scenes = [see(is_lit=lit, is_hinted_green=order)[-1] for lit in (False, True) for order in (False, True)]
+    reached = (2 * CELL_WIDTH - 1 + 12) // 4  # of a pixel the last stage sees 12 to each side, and has every fourth
+    for scene in scenes[1:]:
+        assert torch.equal(scene[..., : reached + 1], scenes[0][..., : reached + 1])
+    assert not torch.equal(scenes[1][..., reached + 1 :], scenes[0][..., reached + 1 :])
 
 
 def test_scenes_stay_as_they_were_published():

@@ -99,10 +99,14 @@ class TestPlan:
     def test_other_tasks_are_planned_without_their_data(self, tmp_path, name, dataset, mmseg):
         pytest.importorskip('mmseg.models' if mmseg else 'mmengine')
         cfg = load_tiny(name, tmp_path)
+        # mmseg's images are channels_last, in which torch 2.15 on AVX-512 processors crashes in the backward pass of 1 x 1
+        # convolutions with stride 2 whose width is no multiple of 16
+        cfg.model.backbone.backbone.base_channels = 16
+        cfg.model['decode_head' if mmseg else 'head'].in_channels = 64
         for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
             loader.dataset = dict(type=dataset, data_root='no/where', pipeline=loader.dataset.pipeline)
         text = ' '.join(describe_plan(cfg).split())
-        assert '8 x 256 x 256' in text
+        assert '16 x 256 x 256' in text
         assert 'at most 8 schemes; ' in text  # three blocks
         assert 'how many there are is unknown, the data is missing' in text
 

@@ -1,8 +1,8 @@
-"""Train the narrow ResNet-14 with the SE ticket of resnet14_se_lamp_digits.py from scratch on lamp digits."""
+"""Train the narrow ResNet-20 with the SE ticket of resnet20_se_lamp_digits.py from scratch on lamp digits."""
 
-_base_ = './resnet14_se_lamp_digits.py'
+_base_ = './resnet20_se_lamp_digits.py'
 
-model = dict(backbone=dict(ticket='work_dirs/resnet14_se_lamp_digits/ticket.json'))
+model = dict(backbone=dict(ticket='work_dirs/resnet20_se_lamp_digits/ticket.json'))
 
 max_epochs = 20
 val_dataloader = dict(_delete_=True, **_base_.test_dataloader)
