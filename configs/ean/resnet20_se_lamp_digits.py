@@ -3,7 +3,7 @@
 _base_ = './resnet20_se_digits.py'
 
 model = dict(
-    data_preprocessor=dict(num_classes=4, mean=[41.3, 41.3, 37.5], std=[79.1, 79.1, 74.8]),
+    data_preprocessor=dict(num_classes=4, mean=[33.4, 33.4, 30.1], std=[71.6, 71.6, 67.1]),
     backbone=dict(backbone=dict(block='bottleneck', base_channels=8), attention=dict(min_channels=8)),
     head=dict(num_classes=4, in_channels=128),
 )

@@ -113,12 +113,13 @@ def see(**scene):
 
 
 @pytest.mark.parametrize('is_lit', [False, True])
-def test_the_means_of_the_first_stage_do_not_know_the_order_of_the_bars(is_lit):
-    """Its features, wherever in the image, are the same ones for both orders; those of the second stage are not."""
+def test_the_means_of_two_stages_do_not_know_the_order_of_the_bars(is_lit):
+    """Their features, wherever in the image, are the same ones for both orders; those of the third stage are not."""
     orders = [[each.mean((2, 3)) for each in see(is_lit=is_lit, is_hinted_green=order)] for order in (False, True)]
-    (first, second, _), (first_swapped, second_swapped, _) = orders
-    assert torch.allclose(first, first_swapped, rtol=1e-12)
-    assert not torch.allclose(second, second_swapped, rtol=1e-4)
+    first, second, third = zip(*orders, strict=True)
+    assert torch.allclose(*first, rtol=1e-12)
+    assert torch.allclose(*second, rtol=1e-12)
+    assert not torch.allclose(*third, rtol=1e-4)
 
 
 def test_without_attention_nothing_at_the_digits_knows_of_bars_and_lamp():
@@ -136,7 +137,7 @@ def test_scenes_stay_as_they_were_published():
     assert [image.sum() for image in images] == pytest.approx(PUBLISHED, rel=1e-3)
 
 
-PUBLISHED = [148958, 74697, 75005]
+PUBLISHED = [137042, 62781, 63089]
 
 
 def test_classes_and_labels():
