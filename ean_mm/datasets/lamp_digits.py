@@ -10,10 +10,10 @@ from ..registry import DATASETS
 from .digit_scans import SCAN_SIZE, DigitScans
 from .drawn_scenes import DrawnScenes, draw_whole
 
-HEIGHT, WIDTH = 12, 86
+HEIGHT, WIDTH = 12, 80
 CELL_WIDTH = 10
 BARS_LEFT, NUM_BAR_PLACES = 45, 2
-BAR_WIDTH, BAR_GAP = 4, 12
+BAR_WIDTH, BAR_GAP = 5, 8
 LAMP_WIDTH = 8
 DIGIT_HUES = np.array([[1.0, 0.3, 0.3], [0.3, 1.0, 0.3]], dtype=np.float32)  # red, green
 BAR_HUES = np.array([[0.3, 0.3, 1.0], [1.0, 1.0, 0.3]], dtype=np.float32)  # blue, yellow
@@ -36,14 +36,14 @@ class LampDigits(DrawnScenes):
     the lamp alone all. Digits are 25 dark pixels from the bars and further from the lamp: features that see 25 pixels or
     less, as those of a ``ResNetCifar`` of bottlenecks and depth 20, meet neither, and attention is needed. Attention that
     averages over the image carries the light from any stage on. It carries the order of the bars only where features see
-    more than the twelve dark pixels between them (as many are between bars and lamp): in that network not before the third
-    stage, as those of the second see 13 pixels.
+    more than the eight dark pixels between them (as many are between bars and lamp): in that network not before the second
+    block of the second stage, as those of the first see 9 pixels.
 
     Args: those of `DrawnScenes`.
 
     >>> scene = LampDigits(split='reward', num_scenes=100)[42]
     >>> scene['gt_label'], scene['img'].shape
-    (2, (12, 86, 3))
+    (2, (12, 80, 3))
     """
 
     METAINFO: ClassVar[dict] = {'classes': tuple(str(digit) for digit in range(NUM_LABELS))}
@@ -70,7 +70,7 @@ def draw_lamp_scene(
         is_hinted_green: whether the bars stand for green.
 
     Returns:
-        The scene, (12, 86, 3) uint8.
+        The scene, (12, 80, 3) uint8.
     """
     other = (label + 1 + int(rng.random() * (NUM_LABELS - 1))) % NUM_LABELS
     digits = np.array([label, other])
