@@ -3,7 +3,7 @@
 _base_ = './resnet20_se_digits.py'
 
 model = dict(
-    data_preprocessor=dict(num_classes=4, mean=[39.5, 39.5, 35.9], std=[77.5, 77.5, 73.2]),
+    data_preprocessor=dict(num_classes=4, mean=[35.5, 35.5, 31.9], std=[73.8, 73.8, 69.1]),
     backbone=dict(backbone=dict(block='bottleneck', base_channels=8), attention=dict(min_channels=8)),
     head=dict(num_classes=4, in_channels=128),
 )

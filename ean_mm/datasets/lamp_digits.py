@@ -13,7 +13,7 @@ from .drawn_scenes import DrawnScenes, draw_whole
 HEIGHT, WIDTH = 12, 80
 CELL_WIDTH = 10
 BARS_LEFT, NUM_BAR_PLACES = 45, 2
-BAR_WIDTH, BAR_GAP = 5, 8
+BAR_WIDTH, BAR_GAP = 4, 8  # 12 apart, so that strides meet both alike
 LAMP_WIDTH = 8
 DIGIT_HUES = np.array([[1.0, 0.3, 0.3], [0.3, 1.0, 0.3]], dtype=np.float32)  # red, green
 BAR_HUES = np.array([[0.3, 0.3, 1.0], [1.0, 1.0, 0.3]], dtype=np.float32)  # blue, yellow
