@@ -3,7 +3,7 @@
 _base_ = './resnet20_se_digits.py'
 
 model = dict(
-    data_preprocessor=dict(num_classes=4, mean=[35.5, 35.5, 31.9], std=[73.8, 73.8, 69.1]),
+    data_preprocessor=dict(num_classes=4, mean=[24.0, 24.0, 23.4], std=[58.3, 58.3, 57.7]),
     backbone=dict(backbone=dict(block='bottleneck', base_channels=8), attention=dict(min_channels=8)),
     head=dict(num_classes=4, in_channels=128),
 )
@@ -25,7 +25,7 @@ custom_hooks = [
     dict(
         type='ean_mm.SearchHook',
         strategy=dict(type='ean_mm.PairSurrogate'),
-        reward=dict(metric='accuracy/top1', sparsity_weight=6.0),  # each connection has to be worth a point
+        reward=dict(metric='accuracy/top1', sparsity_weight=1.0),
         num_calibration_images=1000,
         calibration_batch_size=250,
         max_schemes=30,
