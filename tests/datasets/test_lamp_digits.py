@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import torch
 
 from ean_mm.datasets import LampDigits, load_digit_scans
 from ean_mm.datasets.digit_scans import SPLITS
@@ -18,7 +19,9 @@ from ean_mm.datasets.lamp_digits import (
     NOTES,
     NUM_LABELS,
     WIDTH,
+    draw_lamp_scene,
 )
+from ean_mm.models import ResNetCifar
 
 
 def read_cell(cell: np.ndarray, split: str) -> tuple[int, int]:
@@ -90,6 +93,23 @@ def test_colours_places_and_other_digits_are_as_frequent_as_they_should_be(signs
     assert is_share([sign.is_green_left for sign in signs[split]], 0.5)
     for digit in range(NUM_LABELS):
         assert is_share([sign.other == digit for sign in signs[split]], 1 / NUM_LABELS)
+
+
+def look(**scene):
+    """Features of the last stage of the demo's network without attention, for a scene lit or not, with either kind of note."""
+    image = draw_lamp_scene(load_digit_scans('test'), 2, np.random.default_rng(3), False, **scene)
+    torch.manual_seed(0)
+    network = ResNetCifar(depth=20, block='bottleneck', base_channels=8).double().eval()
+    return network(torch.from_numpy(image)[None].permute(0, 3, 1, 2).double() / 255)[0]
+
+
+def test_without_attention_nothing_at_the_digits_knows_of_note_and_lamp():
+    """Features that any pixel of a digit reaches are the same in all four scenes."""
+    scenes = [look(is_lit=lit, is_noted_green=green) for lit in (False, True) for green in (False, True)]
+    reached = (2 * CELL_WIDTH - 1 + 12) // 4  # a feature of the last stage sees 12 pixels to each side of every fourth
+    for scene in scenes[1:]:
+        assert torch.equal(scene[..., : reached + 1], scenes[0][..., : reached + 1])
+        assert not torch.equal(scene[..., reached + 1 :], scenes[0][..., reached + 1 :])
 
 
 def test_scenes_stay_as_they_were_published():
