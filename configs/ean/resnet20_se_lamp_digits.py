@@ -3,7 +3,7 @@
 _base_ = './resnet20_se_digits.py'
 
 model = dict(
-    data_preprocessor=dict(num_classes=4, mean=[24.0, 24.0, 23.4], std=[58.3, 58.3, 57.7]),
+    data_preprocessor=dict(num_classes=4, mean=[41.3, 41.3, 37.5], std=[79.1, 79.1, 74.8]),
     backbone=dict(backbone=dict(block='bottleneck', base_channels=8), attention=dict(min_channels=8)),
     head=dict(num_classes=4, in_channels=128),
 )
