@@ -25,7 +25,7 @@ custom_hooks = [
     dict(
         type='ean_mm.SearchHook',
         strategy=dict(type='ean_mm.PairSurrogate'),
-        reward=dict(metric='accuracy/top1', sparsity_weight=1.0),
+        reward=dict(metric='accuracy/top1', sparsity_weight=12.0),  # a connection has to be worth two points
         num_calibration_images=1000,
         calibration_batch_size=250,
         max_schemes=30,
