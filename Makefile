@@ -19,7 +19,7 @@ PIP_FLAGS   = --constraint requirements/constraints.txt
 TEST        = -m pytest --numprocesses $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 ONE_THREAD  = OMP_NUM_THREADS=1
 
-# The demo: supernet, search, verdict.
+# The demo: supernet, search, verdict; with one thread, so that the number of cores changes no result.
 DEMO_CONFIG = configs/ean/resnet20_se_lamp_digits.py
 # A search whose ticket travels to other tasks, and what it leaves.
 CUED_CONFIG  = configs/ean/resnet20_se_digits.py
@@ -37,11 +37,11 @@ help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 
 demo: $(VENV)/.stamp-project  ## search where to plug attention (handwritten digits, no download): ticket, verdict, report
-	$(VENV)/bin/python tools/search.py $(DEMO_CONFIG)
+	$(ONE_THREAD) $(VENV)/bin/python tools/search.py $(DEMO_CONFIG)
 
 demo-compare: $(VENV)/.stamp-project  ## train no attention, attention everywhere, the ticket and a random scheme from scratch, side by side
-	$(VENV)/bin/python tools/search.py $(DEMO_CONFIG)
-	$(VENV)/bin/python tools/compare.py $(DEMO_CONFIG)
+	$(ONE_THREAD) $(VENV)/bin/python tools/search.py $(DEMO_CONFIG)
+	$(ONE_THREAD) $(VENV)/bin/python tools/compare.py $(DEMO_CONFIG)
 
 demo-transfer: $(VENV)/.stamp-project $(CUED_RESULTS)  ## a ticket of cued digits in a segmentor: none, all, ticket and a random one side by side
 	$(VENV)/bin/python tools/transfer.py $(CUED_TICKET) configs/ean/fcn_resnet20_se_ticket_digitscenes.py
