@@ -1,6 +1,6 @@
 """How often is a verdict right? Searches whose truth is known, judged as real ones are.
 
-OMP_NUM_THREADS=1 python -m benchmarks.truth.simulation    # about two minutes; --num-searches 20 shows that everything runs
+OMP_NUM_THREADS=1 python -m benchmarks.truth.simulation    # a few minutes; --num-searches 20 shows that everything runs
 
 A search here is 2,000 images in 100 groups, 9 blocks, and a number of random schemes, of which the best is the ticket. Every
 scheme is right on 70 % of all images; in some rows one scheme that has been proposed is right more often.

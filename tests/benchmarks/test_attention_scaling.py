@@ -48,7 +48,7 @@ def published(tmp_path):
 @pytest.fixture
 def run(script, monkeypatch, tmp_path):
     def run_script(*arguments):
-        monkeypatch.setattr(sys, 'argv', ['attention_scaling.py', '--work-dir', str(tmp_path), *TINY, *arguments])
+        monkeypatch.setattr(sys, 'argv', ['attention.py', '--work-dir', str(tmp_path), *TINY, *arguments])
         script.main()
         with (tmp_path / 'attention_scaling.csv').open(newline='') as file:
             return list(csv.DictReader(file))

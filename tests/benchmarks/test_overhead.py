@@ -17,7 +17,7 @@ TINY = ['--depth', '18', '--batch-size', '2', '--image-size', '32', '--rounds', 
 def run(monkeypatch, tmp_path):
 
     def run_script(*arguments):
-        monkeypatch.setattr(sys, 'argv', ['plug_overhead.py', '--work-dir', str(tmp_path), *TINY, *arguments])
+        monkeypatch.setattr(sys, 'argv', ['overhead.py', '--work-dir', str(tmp_path), *TINY, *arguments])
         runpy.run_module('benchmarks.plugging.overhead', run_name='__main__')
 
     return run_script

@@ -30,7 +30,7 @@ def cases(script):
 @pytest.fixture
 def run(script, monkeypatch, tmp_path):
     def run_script(*arguments):
-        monkeypatch.setattr(sys, 'argv', ['search_speed.py', '--work-dir', str(tmp_path), '--quick', *arguments])
+        monkeypatch.setattr(sys, 'argv', ['search.py', '--work-dir', str(tmp_path), '--quick', *arguments])
         script.main()
         with (tmp_path / 'search_speed_quick.csv').open(newline='') as file:
             rows = list(csv.DictReader(file))

@@ -35,7 +35,7 @@ def test_quick_run_leaves_a_row_per_strategy_and_seed_and_a_picture(script, monk
         '--work-dir',
         str(tmp_path),
     ]
-    monkeypatch.setattr(sys, 'argv', ['strategies.py', *arguments])
+    monkeypatch.setattr(sys, 'argv', ['regret.py', *arguments])
     script.main()
     with (tmp_path / 'strategies_quick.csv').open(newline='') as file:
         rows = list(csv.DictReader(file))

@@ -22,7 +22,7 @@ def script(monkeypatch):
 @pytest.fixture
 def run(script, monkeypatch, tmp_path):
     def run_script(*arguments):
-        monkeypatch.setattr(sys, 'argv', ['supernet_overhead.py', '--work-dir', str(tmp_path), '--quick', *arguments])
+        monkeypatch.setattr(sys, 'argv', ['supernet.py', '--work-dir', str(tmp_path), '--quick', *arguments])
         script.main()
         with (tmp_path / 'supernet_overhead_quick.csv').open(newline='') as file:
             return list(csv.DictReader(file))

@@ -36,6 +36,24 @@ def test_wrong_arguments_are_named(arguments, message):
         ResNetCifar(**arguments)
 
 
+@pytest.mark.parametrize('size', [8, 9])
+def test_a_shortcut_is_a_convolution_with_its_stride(size):
+    shortcut = ResNetCifar(8).double().eval().layer2[0].downsample
+    conv, norm = shortcut
+    x = torch.randn(2, 16, size, size, dtype=torch.float64)
+    expected = norm(torch.nn.functional.conv2d(x, conv.weight, stride=2))
+    assert shortcut.stride == 2
+    assert torch.allclose(shortcut(x), expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize('block', ['basic', 'bottleneck'])
+def test_narrow_networks_train_on_wide_maps(block):
+    """With strided shortcuts, torch 2.15 crashed here on AVX-512 processors."""
+    net = ResNetCifar(8 if block == 'basic' else 11, block, base_channels=4)
+    net(torch.randn(4, 3, 128, 128))[0].sum().backward()
+    assert all(torch.isfinite(parameter.grad).all() for parameter in net.parameters())
+
+
 def test_norm_and_convolution_come_from_the_config():
     net = ResNetCifar(8, norm_cfg=dict(type='GN', num_groups=4), conv_cfg=dict(type='ConvWS'))
     assert net.layer1[0].norm2_name == 'gn2'
