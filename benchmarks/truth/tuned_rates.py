@@ -3,8 +3,9 @@
 python tools/search.py configs/ean/resnet20_se_lamp_digits.py
 python -m benchmarks.truth.tuned_rates work_dirs/resnet20_se_lamp_digits --rates 0.001 0.003 0.01 --seeds 0 1 2 3 4
 
-The ticket is taken at the rate of the recipe, every other scheme at the rate that gave it the best mean on the test images,
-which favours the others. Trainings at the recipe's own rate are those of tools/compare.py. An interrupted run goes on.
+The ticket is trained at the rate of the recipe alone, every other scheme at all of them and taken at the one that gave it the
+best mean on the test images, which favours the others. Trainings at the recipe's own rate are those of tools/compare.py. An
+interrupted run goes on.
 """
 
 # ruff: noqa: E402 (without mmengine the imports below would be missing)
@@ -92,11 +93,11 @@ def draw_table(found: Mapping[str, Values], metric: str) -> str:
     table = Table(
         title=f'{metric} on the test images, trained from scratch (mean ± standard deviation)', title_justify='left'
     )
-    rates = list(next(iter(found.values())))
+    rates = sorted({rate for values in found.values() for rate in values})
     for header in ('learning rate', *(f'{rate:g}' for rate in rates)):
         table.add_column(header)
     for name, values in found.items():
-        table.add_row(name, *(format_trained(list(values[rate].values())) for rate in rates))
+        table.add_row(name, *(format_trained(list(values[rate].values())) if rate in values else '-' for rate in rates))
     return to_text(table, width=120)
 
 
@@ -115,7 +116,8 @@ def main() -> None:
         if read_rate(search) not in args.rates:
             parser.error(f"`rates` must hold the recipe's own, {read_rate(search):g}, but got {args.rates!r}.")
         names = dict.fromkeys(['ticket', *(read_name(text, search) for text in args.schemes)])
-        tunings = [Tuning(name, search, args.rates, args.seeds) for name in names]
+        rates = {name: [read_rate(search)] if name == 'ticket' else args.rates for name in names}
+        tunings = [Tuning(name, search, rates[name], args.seeds) for name in names]
         trainings = [training for tuning in tunings for row in tuning.trainings.values() for training in row]
         for training in trainings:
             require_same_recipe(training)
