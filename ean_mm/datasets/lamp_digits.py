@@ -37,7 +37,7 @@ class LampDigits(DrawnScenes):
     less, as those of a ``ResNetCifar`` of bottlenecks and depth 20, meet neither, and attention is needed. Attention that
     averages over the image carries the light from any stage on. It carries the order of the bars only where features see
     more than the six dark pixels between them (as many are between bars and lamp): not in the first stage of that network,
-    whose features see 7 pixels.
+    whose features see 7 pixels. There it could at most carry what 7 pixels show of a digit to later features of the bars.
 
     Args: those of `DrawnScenes`.
 
