@@ -1,8 +1,8 @@
 """The table of trainings has each of them once, with the scheme of its seed."""
 
 import csv
+import importlib
 import json
-import runpy
 import sys
 
 import pytest
@@ -13,7 +13,7 @@ def run(monkeypatch, tmp_path):
 
     def run_script(*directories):
         monkeypatch.setattr(sys, 'argv', ['trainings.py', *map(str, directories), '--results', str(tmp_path)])
-        runpy.run_module('benchmarks.truth.trainings', run_name='__main__')
+        importlib.import_module('benchmarks.truth.trainings').main()
         with (tmp_path / 'trainings.csv').open(newline='') as file:
             return list(csv.DictReader(file))
 
