@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, init_default_scope
-from mmengine.runner import Runner, load_checkpoint
+from mmengine.runner import Runner
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -40,6 +40,8 @@ from ..side_by_side import MACHINE_COLUMNS, describe_machine, write_rows
 from .trainings import list_trainings
 
 COLUMNS = ('task', 'name', 'scheme', 'seed', 'lamp', 'bars', 'num_scenes', 'accuracy', *MACHINE_COLUMNS)
+
+POINTER = 'last_checkpoint'  # the file of mmengine that names it
 
 Case = tuple[str, str]  # lamp, bars
 CASES: list[Case] = list(product(('off', 'on'), ('right', 'wrong')))
@@ -73,8 +75,8 @@ def find_case(signs: Signs) -> Case:
 def judge_network(cfg: Config, work_dir: Path) -> np.ndarray:
     """Whether each test scene is read rightly by the network that was trained in a directory, (num_scenes,) bool."""
     model = MODELS.build(cfg.model)
-    name = Path((work_dir / 'last_checkpoint').read_text()).name
-    load_checkpoint(model, str(work_dir / name), map_location='cpu', logger='silent')
+    path = work_dir / Path((work_dir / POINTER).read_text()).name
+    model.load_state_dict(torch.load(path, map_location='cpu', weights_only=True)['state_dict'])
     model.eval()
     loader = Runner.build_dataloader(cfg.test_dataloader)
     with torch.inference_mode():
@@ -112,16 +114,22 @@ def main() -> None:
             parser.error(
                 f"`work_dir` must hold a {COMPARISON_FILE}, but got '{args.work_dir}'; run tools/compare.py first."
             )
-        init_default_scope(search.retrain.default_scope)
-        scenes = DATASETS.build({**test_set, 'pipeline': []})
-        cases = [find_case(read_signs(scene['img'])) for scene in scenes]
         task = args.work_dir.resolve().name
         trained = list(list_trainings(task, json.loads((args.work_dir / COMPARISON_FILE).read_text())))
+        trainings = [
+            search.plan(facts['name'], ConnectionScheme.from_string(facts['scheme']), facts['seed'])
+            for facts in trained
+        ]
+        missing = [str(each.work_dir) for each in trainings if not (each.work_dir / POINTER).is_file()]
+        if missing:
+            parser.error(f'`work_dir` must hold the networks of its comparison, but got no {POINTER} in {missing}.')
+        init_default_scope(search.retrain.get('default_scope', 'mmengine'))
+        scenes = DATASETS.build({**test_set, 'pipeline': []})
+        cases = [find_case(read_signs(scene['img'])) for scene in scenes]
         machine = describe_machine(torch.device('cpu'))
         rows = []
-        for facts in track(trained, 'Testing', console=Console(stderr=True)):
-            scheme = ConnectionScheme.from_string(facts['scheme'])
-            training = search.plan(facts['name'], scheme, facts['seed'])
+        pairs = list(zip(trained, trainings, strict=True))
+        for facts, training in track(pairs, 'Testing', console=Console(stderr=True)):
             shares = share_by_case(judge_network(training.cfg, training.work_dir), cases)
             common = {key: facts[key] for key in ('task', 'name', 'scheme', 'seed')} | machine
             rows += [
